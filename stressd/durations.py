@@ -1,0 +1,17 @@
+"""Lengths of time as people write them: `180`, `20ms`, `90s`, `3m`, `24h`, `2d`."""
+
+import math
+import re
+from typing import Final
+
+_UNITS_S: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|)")
+
+
+def parse_s(text: str) -> float:
+    """Return the seconds that `text` says; ValueError with the way to write it if it says none."""
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * _UNITS_S[match[2]] if match else math.inf
+    if not math.isfinite(seconds):
+        raise ValueError(f"{text[:40]!r} is no length of time; write 180, 20ms, 90s, 3m or 24h")
+    return seconds

@@ -1,0 +1,322 @@
+"""One machine's daemon: a scenario in, a report out.
+
+    found -> probes -> load -> probes -> verdict -> report
+
+The main thread runs the phases and the supervisor; the watch samples, the server answers.
+"""
+
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from stressd import __version__
+from stressd.criteria import BY_NAME as _CRITERIA
+from stressd.errors import DaemonError, StressdError
+from stressd.founding import Founded, Wishes, found
+from stressd.metrics import VIOLATIONS
+from stressd.observe.collector import Exporter
+from stressd.observe.derived import LaneInfo
+from stressd.observe.node_metrics import NodeMetrics
+from stressd.observe.server import ObserveServer, Sources
+from stressd.observe.status import Status
+from stressd.reporting import Reporter
+from stressd.scenario import ProbeName, Scenario
+from stressd.state import StateFolder
+from stressd.stats.table import Control, Table, column
+from stressd.supervisor.errand import Errand
+from stressd.supervisor.faults import FaultSchedule
+from stressd.supervisor.signals import Signals
+from stressd.supervisor.supervisor import Slot, Supervisor
+from stressd.verdict.evidence import ProbeResult
+from stressd.verdict.verdict import judge
+from stressd.watch import RunState, Watch
+from stressd.worker.channel import Message
+from stressd.worker.spec import WorkerSpec
+
+log = logging.getLogger(__name__)
+
+PROBE_ROWS: Final = 64  # as many threads as a probe may have
+PROBE_TIMEOUT_S: Final = 180.0
+START_TIMEOUT_S: Final = 120.0
+AFTER_SECOND_SIGNAL_S: Final = 1.5
+TURN_S: Final = 0.05
+REPORT_EVERY_S: Final = 300.0
+ALIVE_S: Final = 10.0
+_LAST_GOOD: Final = column("last_good_ns")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one run is run, beside its scenario."""
+
+    state_path: str
+    movies_path: str | None = None
+    seed: int | None = None
+    processes: int | None = None
+    host: str = "127.0.0.1"
+    port: int = 9464
+    linger_s: float = 0.0
+    reports: Sequence[str] = ()
+    strict: bool = False
+    stop_on_violation: bool = False
+    show: Callable[[Status], None] = lambda status: None
+    say: Callable[[str], None] = lambda text: None
+    done: Callable[["Ended"], None] = lambda ended: None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: the report, and the process's exit code."""
+
+    report: dict[str, Any]
+    exit_code: int
+
+
+def run(scenario: Scenario, settings: Settings) -> Ended:
+    """Run the scenario to its end; main thread only. StressdError where nothing could be run."""
+    with ExitStack() as stack:
+        state = StateFolder.open(settings.state_path)
+        stack.callback(state.close)
+        signals = stack.enter_context(Signals())
+        node = Node(settings, state, signals, stack)
+        return node.run(scenario)
+
+
+class Node:
+    """One run, from its founding to its report."""
+
+    def __init__(self, settings: Settings, state: StateFolder, signals: Signals, stack: ExitStack) -> None:
+        self._settings = settings
+        self._state = state
+        self._signals = signals
+        self._stack = stack
+        self._run = RunState()
+        self._turned_s = time.monotonic()
+        self._reporter = Reporter()
+
+    def run(self, scenario: Scenario) -> Ended:
+        """Run all phases, and report whatever ended them."""
+        settings = self._settings
+        wishes = Wishes(
+            settings.movies_path, settings.seed, settings.processes, settings.say, self._stopped, self._on_errand_message
+        )
+        self._founded = found(scenario, self._state, wishes)
+        self._stack.callback(self._founded.target.teardown)
+        self._serve()
+        failure: StressdError | None = None
+        try:
+            self._phases()
+        except DaemonError as error:
+            failure = error
+            log.error("%s", error)  # noqa: TRY400 - the message is the news, the stack is not
+        self._run.state, self._run.phase = "stopped", ""
+        self._watch.stop()
+        ended = self._report(final=True, failure=failure)
+        settings.done(ended)
+        self._linger()
+        return ended
+
+    # --- what stays up during the whole run
+
+    def _serve(self) -> None:
+        founded, settings = self._founded, self._settings
+        scenario, record = founded.scenario, founded.record
+        table = self._table = Table.create(self._state.at("table"), scenario.lanes + PROBE_ROWS)
+        self._carry_over()
+        metrics = self._metrics = NodeMetrics(
+            pools={pool.name: pool.processes for pool in scenario.pools},
+            criteria=[name for name in _CRITERIA if name not in scenario.criteria.omit],
+            info={
+                "version": __version__,
+                "python": platform.python_version(),
+                "commit": os.environ.get("STRESSD_COMMIT", ""),
+                "run_id": record.run_id,
+                "scenario": scenario.name,
+                "target": record.target,
+                "hash": record.movies_sha256[:12],
+            },
+        )
+        self._watch = Watch(founded, table, metrics, self._run, settings.show)
+        sources = Sources(
+            metrics=Exporter(table, self._lanes(), metrics).render,
+            status=lambda: self._watch.status.to_json(),
+            alive=lambda: time.monotonic() - self._turned_s < ALIVE_S,
+            ready=lambda: self._run.state in ("warmup", "running"),
+        )
+        server = ObserveServer(settings.host, settings.port, sources)
+        address = server.start()
+        self._stack.callback(server.stop)
+        settings.say(f"metrics at http://{address}/metrics, the live page at http://{address}/")
+        self._watch.start()
+
+    def _carry_over(self) -> None:
+        """Count what the check of the earlier run's data found as this run's own: in the first probe's row."""
+        carried, row = self._founded.carried, self._table.row(self._founded.scenario.lanes)
+        row[column("reads_verified_total")] += carried.keys
+        for kind, count in carried.violations.items():
+            row[column("violations_total", kind)] += count
+
+    def _lanes(self) -> list[LaneInfo]:
+        scenario = self._founded.scenario
+        load = [
+            LaneInfo(pool.name, spec.process, row)
+            for pool, spec in ((scenario.pools[spec.pool], spec) for spec in self._load_specs())
+            for row in range(spec.first_lane, spec.first_lane + spec.threads)
+        ]
+        return [*load, *(LaneInfo("probe", 0, scenario.lanes + row) for row in range(PROBE_ROWS))]
+
+    # --- the phases
+
+    def _phases(self) -> None:
+        scenario = self._founded.scenario
+        self._probe(scenario.probes.before)
+        if scenario.pools and not self._stopped():
+            self._load()
+        self._probe(scenario.probes.after)
+
+    def _probe(self, names: Sequence[ProbeName]) -> None:
+        for name in names:
+            if self._stopped():
+                return
+            self._run.phase = f"probe {name}"
+            spec = self._spec("probe", threads=PROBE_ROWS, first_lane=self._founded.scenario.lanes)
+            came = Errand(replace(spec, probe=name), self._on_errand_message).run(PROBE_TIMEOUT_S, self._stopped)
+            figures, detail = came.result.get("figures", {}), came.result.get("detail", {})
+            self._run.probes[name] = ProbeResult(name, came.duration_s, figures, detail, came.error)
+            if came.error is not None:
+                log.warning("probe %s: %s", name, came.error)
+        self._run.phase = ""
+
+    def _load(self) -> None:
+        specs = [(self._founded.scenario.pools[spec.pool].name, spec) for spec in self._load_specs()]
+        supervisor = Supervisor(specs, self._table, self._founded.scenario.supervision, self._on_worker_message)
+        self._run.supervisor = supervisor
+        supervisor.watch(self._signals.fileno())
+        try:
+            self._start_load(supervisor)
+            self._run_load(supervisor)
+            self._drain_load(supervisor)
+        finally:
+            supervisor.close()
+
+    def _start_load(self, supervisor: Supervisor) -> None:
+        self._run.phase = "starting workers"
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while not supervisor.all_ready and not self._stopped():
+            self._turn(supervisor)
+            if time.monotonic() > deadline_s:
+                raise DaemonError(f"the workers were not ready after {START_TIMEOUT_S:g} s; the log says why")
+        self._run.phase = ""
+
+    def _run_load(self, supervisor: Supervisor) -> None:
+        run, scenario = self._run, self._founded.scenario
+        duration_s = scenario.duration_s
+        start_ns = time.monotonic_ns() + 20_000_000
+        run.schedule = FaultSchedule(scenario.faults, start_ns, duration_s)
+        run.load_start_s = start_ns / 1e9
+        run.state = "warmup"
+        self._table.control[Control.LOAD_START_NS] = start_ns
+        end_s = run.load_start_s + duration_s if duration_s is not None else float("inf")
+        warm_s = run.load_start_s + min(scenario.warmup_s, (duration_s or float("inf")) / 3)
+        report_at_s = time.monotonic() + REPORT_EVERY_S
+        while not self._stopped() and (now_s := time.monotonic()) < end_s:
+            self._turn(supervisor, min(TURN_S, end_s - now_s))
+            if run.measured_from is None and now_s >= warm_s:
+                run.measured_from = self._table.snapshot()
+                run.state = "running"
+            if now_s >= report_at_s:
+                report_at_s = now_s + REPORT_EVERY_S
+                self._report(final=False)
+            if self._settings.stop_on_violation and self._violated():
+                log.error("stopping at the first violation, as asked")
+                return
+
+    def _drain_load(self, supervisor: Supervisor) -> None:
+        run = self._run
+        run.measured_to = self._table.snapshot()
+        run.load_end_s = time.monotonic()
+        run.state = "draining"
+        supervisor.drain()
+        deadline_s = time.monotonic() + self._founded.scenario.supervision.drain_s
+        hurried = False
+        while not supervisor.all_gone and time.monotonic() < deadline_s:
+            self._turn(supervisor)
+            if self._signals.count > 1 and not hurried:
+                hurried = True
+                deadline_s = time.monotonic() + AFTER_SECOND_SIGNAL_S
+        if not supervisor.all_gone:
+            log.error("not drained in time, and killed: %s", ", ".join(map(str, supervisor.pids.values())))
+
+    def _turn(self, supervisor: Supervisor, timeout_s: float = TURN_S) -> None:
+        supervisor.turn(max(0.0, timeout_s))
+        self._signals.clear()
+        self._schedule_faults()
+        self._turned_s = time.monotonic()
+        self._metrics.observe("supervisor_tick_seconds", supervisor.busy_s)
+
+    def _schedule_faults(self) -> None:
+        schedule = self._run.schedule
+        if schedule is None:
+            return
+        last_good_ns = max(self._table.row(lane)[_LAST_GOOD] for lane in range(self._founded.scenario.lanes))
+        for kind, recovery_s in schedule.turn(time.monotonic_ns(), self._table.control, last_good_ns):
+            if recovery_s is None:
+                log.info("fault %s begins", kind)
+                self._metrics.add("faults_injected_total", 1, kind)
+            else:
+                log.info("fault %s: good service again after %.3f s", kind, recovery_s)
+                self._metrics.observe("recovery_seconds", recovery_s, kind)
+
+    def _stopped(self) -> bool:
+        self._turned_s = time.monotonic()
+        return self._signals.count > 0
+
+    def _violated(self) -> bool:
+        snapshot = self._table.snapshot()
+        return any(snapshot.total("violations_total", kind) for kind in VIOLATIONS)
+
+    # --- what workers are told, and tell
+
+    def _load_specs(self) -> list[WorkerSpec]:
+        specs: list[WorkerSpec] = []
+        lane = 0
+        for number, pool in enumerate(self._founded.scenario.pools):
+            for process in range(pool.processes):
+                spec = self._spec("load", threads=pool.threads, first_lane=lane)
+                specs.append(replace(spec, pool=number, process=process))
+                lane += pool.threads
+        return specs
+
+    def _spec(self, role: Any, *, threads: int, first_lane: int) -> WorkerSpec:
+        return self._founded.worker(self._state, role, threads=threads, first_lane=first_lane)
+
+    def _on_worker_message(self, slot: Slot, message: Message) -> None:
+        self._reporter.note(f"worker {slot}", message)
+
+    def _on_errand_message(self, message: Message) -> None:
+        self._reporter.note("probe", message)
+
+    # --- the end
+
+    def _report(self, *, final: bool, failure: StressdError | None = None) -> Ended:
+        evidence = self._watch.evidence()
+        verdict = judge(evidence, failed=failure is not None)
+        interrupted_by = self._signals.first if final else None
+        report, code = self._reporter.report(
+            self._founded, self._settings, self._state, evidence, verdict, self._run, interrupted_by
+        )
+        if final:
+            self._watch.show_verdict(verdict)
+        return Ended(report, code)
+
+    def _linger(self) -> None:
+        until_s = time.monotonic() + self._settings.linger_s
+        seen = self._signals.count
+        while time.monotonic() < until_s and self._signals.count == seen:
+            self._turned_s = time.monotonic()
+            time.sleep(TURN_S)

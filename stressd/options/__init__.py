@@ -1,0 +1,31 @@
+"""The command line and its environment: arguments in, a frozen record out. Light, so `--help` is quick."""
+
+from stressd.options.command_line import parse
+from stressd.options.records import (
+    Address,
+    CriteriaOptions,
+    Logging,
+    Options,
+    Overrides,
+    ReportOptions,
+    RunOptions,
+    ScenariosOptions,
+    Setting,
+    ValidateOptions,
+    VerifyOptions,
+)
+
+__all__ = [
+    "Address",
+    "CriteriaOptions",
+    "Logging",
+    "Options",
+    "Overrides",
+    "ReportOptions",
+    "RunOptions",
+    "ScenariosOptions",
+    "Setting",
+    "ValidateOptions",
+    "VerifyOptions",
+    "parse",
+]

@@ -1,0 +1,125 @@
+"""Every option, once. Parser, help texts and environment variables derive from this table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stressd import durations
+from stressd.options import values
+
+PREFIX: Final = "STRESSD_"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option; without a `metavar` it is a switch."""
+
+    flag: str
+    metavar: str | None
+    convert: Callable[[str], Any]
+    help: str
+    repeatable: bool = False
+
+    @property
+    def dest(self) -> str:
+        """Its name in Python."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return PREFIX + self.dest.upper()
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the command line's values come after the variable's instead of replacing them."""
+        return self.convert is values.key_value
+
+
+SHAPING: Final = (
+    Option(
+        "--duration",
+        "TIME",
+        values.duration_s,
+        "how long: 180, 90s, 3m, 24h; then the verdict, and exit by it",
+    ),
+    Option(
+        "--target",
+        "NAME",
+        values.some_text,
+        "what is soaked: embedded (default), memory, noop or module:factory",
+    ),
+    Option(
+        "--target-option",
+        "KEY=VALUE",
+        values.key_value,
+        "passed to the target; ${NAME} and file:PATH keep secrets off the command line (repeatable)",
+        repeatable=True,
+    ),
+    Option("--processes", "N", values.whole(1, 256), "one pool of N processes instead of the scenario's pools"),
+    Option("--threads", "N", values.whole(1, 256), "one pool of N threads in each process (1 where not given)"),
+    Option("--rate", "OPS_PER_S", values.rate, "constant arrivals at this rate, over all pools"),
+    Option(
+        "--set",
+        "KEY.PATH=VALUE",
+        values.key_value,
+        "anything else in the scenario: pools.mixed.threads=4, content.rows=[50,150] (repeatable)",
+        repeatable=True,
+    ),
+)
+
+STATE: Final = Option(
+    "--state",
+    "DIR",
+    values.some_text,
+    "where run.json, ledger, embedded store and reports live (default ./stressd-data)",
+)
+DATA: Final = (
+    STATE,
+    Option("--movies", "FILE", values.some_text, "real movies, CSV or JSON Lines, instead of generated ones"),
+    Option("--seed", "N", values.whole(0, 2**63 - 1), "of all that is drawn at random (default: random, printed)"),
+)
+
+OUTCOME: Final = (
+    Option(
+        "--report",
+        "FILE",
+        values.report,
+        "write a report, its kind by the ending: .json, .md, .xml for JUnit (repeatable)",
+        repeatable=True,
+    ),
+    Option("--strict", None, values.yes_or_no, "warnings count as failures"),
+    Option("--stop-on-violation", None, values.yes_or_no, "stop at the first violation instead of going on"),
+    Option(
+        "--listen",
+        "HOST:PORT",
+        values.address,
+        "of /metrics and the status page (default 127.0.0.1:9464; port 0 takes a free one)",
+    ),
+    Option("--linger", "SECONDS", durations.parse_s, "keep /metrics up this long after the verdict"),
+)
+
+QUIET: Final = Option("--quiet", None, values.yes_or_no, "print the verdict alone")
+LOGGING: Final = (
+    Option("--log-format", "FORMAT", values.one_of("text", "json"), "text (default) or json"),
+    Option(
+        "--log-level",
+        "LEVEL",
+        values.one_of("debug", "info", "warning", "error"),
+        "debug, info (default), warning or error",
+    ),
+)
+
+# Under which title the help text of a command lists which options.
+Groups = dict[str, tuple[Option, ...]]
+
+RUN: Final[Groups] = {
+    "what runs": SHAPING,
+    "what it runs on": DATA,
+    "what comes out": OUTCOME,
+    "what it prints": (QUIET, *LOGGING),
+}
+VALIDATE: Final[Groups] = {"what runs": SHAPING}
+VERIFY: Final[Groups] = {"what it runs on": (STATE,), "what it prints": LOGGING}
+
+VARIABLES: Final = frozenset(option.variable for group in RUN.values() for option in group)

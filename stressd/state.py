@@ -1,0 +1,169 @@
+"""The state folder: who may use it, what a run was, and where everything lies.
+
+    lock             held by the one daemon (flock); empty but for its process id
+    run.json         the run as resolved, without secrets; written atomically
+    ledger           what was intended, acknowledged and seen; outlives everything
+    table            the shared table of the run
+    content/         the movies and their features, mapped by all workers
+    store/           the embedded store, unless it was given another place
+    specimens/       the first wrong read of each kind
+    reports/         the last reports
+    archive/         the ledgers of earlier runs, the last few
+"""
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from stressd.errors import UsageError
+
+SCHEMA: Final = "stressd.run/1"
+KEPT_ARCHIVES: Final = 3
+KEPT_REPORTS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What `run.json` holds: enough to verify what is there, and to know whether a new run may go on with it.
+
+    `prefix` begins the names of the run's groups. `target_options` are as written, secrets unexpanded. `movies_path` is None for
+    generated movies. `one_process` says that the target lives in one process alone, so that nothing outlives it.
+    """
+
+    run_id: str
+    prefix: str
+    seed: int
+    scenario: dict[str, Any]
+    target: str
+    target_options: dict[str, Any]
+    guarantees: dict[str, Any]
+    movies_path: str | None
+    movies_sha256: str
+    as_of: str
+    lanes: int
+    keys_per_lane: int
+    one_process: bool
+    stores: bool
+    boot_id: str
+    version: str
+    started_at: str
+
+    def same_data(self, other: Self) -> bool:
+        """Say whether `other` would make the same content for the same keys of the same target."""
+        return all(getattr(self, name) == getattr(other, name) for name in _WHAT_MAKES_DATA) and (
+            self.scenario["content"] == other.scenario["content"]
+        )
+
+    def difference(self, other: Self) -> str:
+        """Name what stands between this record and going on as `other`."""
+        names = [name for name in _WHAT_MAKES_DATA if getattr(self, name) != getattr(other, name)]
+        return ", ".join(names or ["content"])
+
+
+_WHAT_MAKES_DATA: Final = (
+    *("seed", "target", "target_options", "movies_sha256"),
+    *("lanes", "keys_per_lane", "one_process", "boot_id"),
+)
+
+
+class StateFolder:
+    """An existing, locked state folder. Close it to let another daemon have it."""
+
+    def __init__(self, path: str, lock_fd: int) -> None:
+        self.path = Path(path)
+        self._lock_fd = lock_fd
+
+    @classmethod
+    def open(cls, path: str, *, create: bool = True) -> Self:
+        """Take the folder for this process; UsageError if it cannot be written, or another daemon has it."""
+        path = os.path.abspath(path)
+        try:
+            if create:
+                os.makedirs(path, exist_ok=True)
+            elif not os.path.isfile(os.path.join(path, "run.json")):
+                raise UsageError(f"{path}: no run has left its state here; name the folder with --state")
+            fd = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UsageError(
+                f"{path}: cannot be used as the state folder: {error.strerror}; choose another with --state"
+            ) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(fd)
+            raise UsageError(
+                f"{path}: another stressd (process {holder}) is using this state folder; stop it, or choose another with --state"
+            ) from error
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        return cls(path, fd)
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        os.close(self._lock_fd)
+
+    def at(self, name: str) -> str:
+        """Return the path of one of its files."""
+        return str(self.path / name)
+
+    def read_record(self) -> RunRecord | None:
+        """Return what the last run was; None if there was none. UsageError if the file is damaged or of another version."""
+        try:
+            text = (self.path / "run.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        try:
+            data = json.loads(text)
+            if data.pop("schema") != SCHEMA:
+                raise ValueError("another schema")
+            return RunRecord(**data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UsageError(
+                f"{self.path}/run.json: cannot be read ({error}); move the folder away, or choose another with --state"
+            ) from error
+
+    def write_record(self, record: RunRecord) -> None:
+        """Replace `run.json`, all or nothing."""
+        write_atomically(self.at("run.json"), json.dumps({"schema": SCHEMA} | asdict(record), indent=1))
+
+    def archive_ledger(self, run_id: str) -> None:
+        """Move the ledger of an earlier run out of the way; only the last few are kept."""
+        archive = self.path / "archive"
+        archive.mkdir(exist_ok=True)
+        ledger = self.path / "ledger"
+        if ledger.exists():
+            os.replace(ledger, archive / f"ledger-{run_id}")
+        _keep_newest(archive, KEPT_ARCHIVES)
+
+    def report_path(self, run_id: str) -> str:
+        """Return where the run's report goes; makes room for it."""
+        reports = self.path / "reports"
+        reports.mkdir(exist_ok=True)
+        _keep_newest(reports, KEPT_REPORTS - 1)
+        return str(reports / f"{run_id}.json")
+
+
+def write_atomically(path: str, text: str) -> None:
+    """Replace a file by a new one with `text`: readers and crashes see the old or the new, never half."""
+    temporary = f"{path}.new"
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def boot_id() -> str:
+    """Return the kernel's id of this boot: after another one, what was not synced may be gone."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def _keep_newest(folder: Path, count: int) -> None:
+    files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[count:]:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Counting across processes: the shared table, its histograms and its snapshots."""

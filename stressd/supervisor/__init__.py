@@ -1,0 +1,1 @@
+"""Keeping workers at work: their states, their processes, and what they use."""

@@ -1,0 +1,121 @@
+"""What the process tree uses and may use: memory, processor time, descriptors. The one home of psutil."""
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+_CGROUP: Final = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one process uses now. `pss_bytes` is 0 where the kernel does not tell."""
+
+    rss_bytes: int
+    pss_bytes: int
+    cpu_s: float
+    fds: int
+
+
+@dataclass(frozen=True, slots=True)
+class TreeUsage:
+    """What the daemon and everything below it uses; `by_pid` has the direct children."""
+
+    rss_bytes: int
+    pss_bytes: int
+    cpu_s: float
+    by_pid: dict[int, Usage]
+
+
+class Tree:
+    """Samples this process and its children. For one thread."""
+
+    def __init__(self) -> None:
+        self._self = psutil.Process()
+        self._known: dict[int, psutil.Process] = {}
+
+    def sample(self, workers: Iterable[int]) -> TreeUsage:
+        """Return the usage of the whole tree now; processes that have just ended are left out."""
+        processes = {process.pid: process for process in self._self.children(recursive=True)}
+        self._known = {pid: self._known.get(pid, process) for pid, process in processes.items()}
+        usages = {pid: usage for pid, process in self._known.items() if (usage := _usage(process))}
+        every = [*usages.values(), *filter(None, [_usage(self._self)])]
+        return TreeUsage(
+            rss_bytes=sum(usage.rss_bytes for usage in every),
+            pss_bytes=sum(usage.pss_bytes for usage in every),
+            cpu_s=sum(usage.cpu_s for usage in every),
+            by_pid={pid: usages[pid] for pid in workers if pid in usages},
+        )
+
+
+def _usage(process: psutil.Process) -> Usage | None:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied), process.oneshot():
+        times = process.cpu_times()
+        rss_bytes = process.memory_info().rss
+        return Usage(rss_bytes, _pss_bytes(process.pid), times.user + times.system, process.num_fds())
+    return None
+
+
+def _pss_bytes(pid: int) -> int:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+        for line in rollup:
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def cores() -> float:
+    """Return how many cores this process may use: its affinity, and its control group's quota."""
+    allowed = float(len(os.sched_getaffinity(0)))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (_CGROUP / "cpu.max").read_text().split()
+        return min(allowed, int(quota) / int(period))
+    return allowed
+
+
+def memory_limit_bytes() -> int:
+    """Return how much memory the tree may use: its control group's limit, or all there is."""
+    everything = int(psutil.virtual_memory().total)
+    with contextlib.suppress(OSError, ValueError):
+        return min(everything, int((_CGROUP / "memory.max").read_text()))
+    return everything
+
+
+def oom_kills() -> int:
+    """Return how many processes of our control group the kernel has killed for want of memory."""
+    with contextlib.suppress(OSError):
+        for line in (_CGROUP / "memory.events").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
+
+
+def environment(folder: str) -> dict[str, object]:
+    """Return what a reader needs to know of the machine to compare two reports."""
+    usage = psutil.disk_usage(folder)
+    return {
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "cores": cores(),
+        "memory_bytes": memory_limit_bytes(),
+        "filesystem": _filesystem(folder),
+        "disk_free_bytes": usage.free,
+    }
+
+
+def _filesystem(folder: str) -> str:
+    real = os.path.realpath(folder)
+    mounts = [part for part in psutil.disk_partitions(all=True) if _below(real, part.mountpoint)]
+    return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else "unknown"
+
+
+def _below(path: str, mountpoint: str) -> bool:
+    return os.path.commonpath([path, mountpoint]) == mountpoint

@@ -1,0 +1,257 @@
+"""The parent's loop over its workers: wait, reap, listen, restart, stop the hung.
+
+A slot is a place for one worker process; its rows of the table, its keys and its place in the load stay when the process in it
+is replaced. Death is seen through the pidfd, at once. One thread, the main one: `PR_SET_PDEATHSIG` of the workers fires when
+the *thread* that started them ends.
+"""
+
+import logging
+import random
+import selectors
+import signal
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from stressd.errors import DaemonError, TargetError
+from stressd.scenario import Supervision
+from stressd.stats.table import Control, Table, column
+from stressd.supervisor.child import Child
+from stressd.supervisor.resources import oom_kills
+from stressd.supervisor.states import Backoff, HangWatch, WorkerState
+from stressd.worker.channel import Message
+from stressd.worker.spec import WorkerSpec
+
+log = logging.getLogger(__name__)
+
+AFTER_ABORT_S: Final = 2.0  # time for the stacks to be written before the kill
+START_ALLOWANCE_S: Final = 60.0
+HOPELESS_S: Final = 60.0  # most slots degraded for so long end the run
+_HEARTBEAT: Final = column("heartbeat_ns")
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place for one worker process, and the process in it, if any."""
+
+    pool: str
+    spec: WorkerSpec
+    backoff: Backoff
+    state: WorkerState = WorkerState.WAITING
+    child: Child | None = None
+    start_at_s: float = 0.0
+    kill_at_s: float | None = None
+    hung: bool = False
+    was_ready: bool = False
+    cpu_of_dead_s: float = 0.0
+
+    @property
+    def lanes(self) -> range:
+        """Its rows of the table."""
+        return range(self.spec.first_lane, self.spec.first_lane + self.spec.threads)
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.spec.process}"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened to workers so far."""
+
+    deaths: int = 0
+    restarts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    outages_s: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
+
+
+class Supervisor:
+    """Keeps one worker in each slot until it is told to drain. Used by one thread."""
+
+    def __init__(
+        self,
+        specs: Sequence[tuple[str, WorkerSpec]],
+        table: Table,
+        settings: Supervision,
+        on_message: Callable[[Slot, Message], None],
+    ) -> None:
+        self._table = table
+        self._settings = settings
+        self._on_message = on_message
+        self._selector = selectors.DefaultSelector()
+        self._hang_watch = HangWatch(settings.hang_s)
+        self._draining = False
+        self._ooms = oom_kills()
+        self._hopeless_since_s: float | None = None
+        self._down_since_s: dict[int, float] = {}
+        self.busy_s = 0.0  # of the last turn, its wait left out
+        self.tally = Tally()
+        self.slots = [Slot(pool, spec, self._backoff(spec)) for pool, spec in specs]
+
+    def _backoff(self, spec: WorkerSpec) -> Backoff:
+        rng = random.Random(f"{spec.seed}:{spec.first_lane}")  # noqa: S311 - jitter, no secret
+        return Backoff(self._settings.backoff_first_s, self._settings.backoff_most_s, rng)
+
+    def watch(self, fd: int) -> None:
+        """Let `turn` end early when this descriptor becomes readable (the signals' wake-up pipe)."""
+        self._selector.register(fd, selectors.EVENT_READ, None)
+
+    def turn(self, timeout_s: float) -> None:
+        """Wait for something to happen, at most `timeout_s`, and do what is due."""
+        events = self._selector.select(timeout_s)
+        began_s = time.monotonic()
+        for key, _ in events:
+            if isinstance(key.data, Slot) and key.data.child is not None:
+                self._listen(key.data)
+        now_s = time.monotonic()
+        self._hang_watch.tick(now_s)
+        for slot in self.slots:
+            self._look_after(slot, now_s)
+        self._give_up_if_hopeless(now_s)
+        self.busy_s = time.monotonic() - began_s
+
+    @property
+    def all_ready(self) -> bool:
+        """Whether every slot has a worker at work."""
+        return all(slot.state is WorkerState.RUNNING for slot in self.slots)
+
+    @property
+    def all_gone(self) -> bool:
+        """Whether no worker is left."""
+        return all(slot.child is None for slot in self.slots)
+
+    @property
+    def pids(self) -> dict[int, Slot]:
+        """The processes that are there, with their slots."""
+        return {slot.child.pid: slot for slot in self.slots if slot.child is not None}
+
+    def drain(self) -> None:
+        """Ask all lanes to finish what they are doing; workers end by themselves then."""
+        self._draining = True
+        self._table.control[Control.DRAIN] = 1
+
+    def kill_all(self) -> None:
+        """End every worker now."""
+        self._draining = True
+        for slot in self.slots:
+            if slot.child is not None:
+                slot.child.signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill and reap whatever is left, and let go of everything."""
+        self.kill_all()
+        deadline_s = time.monotonic() + 5
+        while not self.all_gone and time.monotonic() < deadline_s:
+            self.turn(0.05)
+        self._selector.close()
+
+    def _listen(self, slot: Slot) -> None:
+        if slot.child is None:
+            return
+        for message in slot.child.messages():
+            if message["event"] == "ready":
+                slot.state = WorkerState.RUNNING
+                slot.was_ready = True
+                if (since_s := self._down_since_s.pop(slot.spec.first_lane, None)) is not None:
+                    self.tally.outages_s.append(time.monotonic() - since_s)
+            elif message["event"] == "failed" and not slot.was_ready and not self._draining:
+                raise TargetError(message["message"])
+            self._on_message(slot, message)
+        if slot.child.channel.closed:
+            self._forget(slot.child.channel)
+
+    def _look_after(self, slot: Slot, now_s: float) -> None:
+        if slot.child is not None and slot.child.reap():
+            self._bury(slot, now_s)
+        if slot.child is None:
+            if not self._draining and now_s >= slot.start_at_s:
+                self._start(slot)
+        elif slot.kill_at_s is not None and now_s >= slot.kill_at_s:
+            slot.child.signal(signal.SIGKILL)
+            slot.kill_at_s = None
+        elif not slot.hung and self._is_hung(slot, now_s):
+            self._abort(slot, now_s)
+
+    def _start(self, slot: Slot) -> None:
+        slot.child = Child.start(slot.spec)
+        slot.hung = False
+        degraded = slot.backoff.degraded(slot.child.started_s)
+        slot.state = WorkerState.DEGRADED if degraded else WorkerState.STARTING
+        self._selector.register(slot.child.pidfd, selectors.EVENT_READ, slot)
+        self._selector.register(slot.child.channel, selectors.EVENT_READ, slot)
+        log.debug("worker %s started as process %d", slot, slot.child.pid)
+
+    def _is_hung(self, slot: Slot, now_s: float) -> bool:
+        if slot.child is None:
+            return False
+        if slot.state is not WorkerState.RUNNING:
+            return now_s - slot.child.started_s > START_ALLOWANCE_S + self._settings.hang_s
+        oldest_s = min(self._table.row(lane)[_HEARTBEAT] for lane in slot.lanes) / 1e9
+        return self._hang_watch.hung(max(oldest_s, slot.child.started_s), now_s)
+
+    def _abort(self, slot: Slot, now_s: float) -> None:
+        if slot.child is None:
+            return
+        log.error("worker %s gave no sign of life for %g s: its stacks follow, then it is killed", slot, self._settings.hang_s)
+        slot.hung = True
+        slot.kill_at_s = now_s + AFTER_ABORT_S
+        slot.child.signal(signal.SIGABRT)
+
+    def _bury(self, slot: Slot, now_s: float) -> None:
+        child = slot.child
+        if child is None:
+            return
+        self._listen(slot)
+        self._forget(child.pidfd)
+        self._forget(child.channel)
+        slot.child, slot.kill_at_s = None, None
+        slot.cpu_of_dead_s += child.cpu_s
+        child.close()
+        if self._draining and child.exit_status == 0:
+            slot.state = WorkerState.STOPPED
+            return
+        self._count_death(slot, child, now_s)
+
+    def _count_death(self, slot: Slot, child: Child, now_s: float) -> None:
+        reason = self._reason(slot, child)
+        how = _how(child.exit_status or 0)
+        if self._draining:
+            log.warning("worker %s ended by %s while draining", slot, how)
+            slot.state = WorkerState.STOPPED
+            return
+        if not slot.was_ready:
+            raise DaemonError(f"worker {slot} died while it was starting ({how}); what it said is above")
+        self.tally.deaths += 1
+        self.tally.restarts[slot.pool, reason] += 1
+        wait_s = slot.backoff.failed(now_s, now_s - child.started_s)
+        slot.start_at_s = now_s + wait_s
+        slot.state = WorkerState.DEGRADED if slot.backoff.degraded(now_s) else WorkerState.WAITING
+        self._down_since_s[slot.spec.first_lane] = now_s
+        log.warning("worker %s (process %d) died: %s; starting another in %.1f s", slot, child.pid, how, wait_s)
+
+    def _reason(self, slot: Slot, child: Child) -> str:
+        if slot.hung:
+            return "hang"
+        if child.exit_status == -signal.SIGKILL and (ooms := oom_kills()) > self._ooms:
+            self._ooms = ooms
+            return "oom"
+        return "signal" if (child.exit_status or 0) < 0 else "exit"
+
+    def _forget(self, fd: object) -> None:
+        try:
+            self._selector.unregister(fd)  # type: ignore[arg-type]  # a descriptor or something with one
+        except (KeyError, ValueError):
+            return
+
+    def _give_up_if_hopeless(self, now_s: float) -> None:
+        degraded = sum(slot.state is WorkerState.DEGRADED for slot in self.slots)
+        if 2 * degraded <= len(self.slots):
+            self._hopeless_since_s = None
+        elif self._hopeless_since_s is None:
+            self._hopeless_since_s = now_s
+        elif now_s - self._hopeless_since_s > HOPELESS_S:
+            raise DaemonError(f"{degraded} of {len(self.slots)} workers keep dying; the log says why")
+
+
+def _how(exit_status: int) -> str:
+    return f"signal {-exit_status}" if exit_status < 0 else f"exit status {exit_status}"

@@ -1,0 +1,1 @@
+"""From what was measured to an answer: statistics, the verdict, and the report in its renderings."""

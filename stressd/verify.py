@@ -1,0 +1,152 @@
+"""A store against what had been acknowledged, after anything: a stop, a crash, a kill.
+
+Everything that is needed stands in the state folder. Each key is read once, round the cache, and judged as a read is judged while a
+load runs; with `resolve`, saves whose outcome nobody knew are settled. Nobody else may use the folder meanwhile.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from stressd.errors import DaemonError, UsageError
+from stressd.preparation import open_target
+from stressd.scenario import Scenario
+from stressd.state import RunRecord, StateFolder, boot_id
+from stressd.targets.protocol import DetailedSession, Frames, Guarantees, Session, TargetCorrupt, guarantees_of
+from stressd.workload.frames import content_of
+from stressd.workload.judge import Judge, Judgement
+from stressd.workload.ledger import Ledger, Outcome
+from stressd.workload.movie_tables import MovieTables
+
+SHOWN: Final = 20
+
+
+@dataclass(slots=True)
+class Checked:
+    """What was found. `settled` are the saves of unknown outcome that are settled now, by how they ended."""
+
+    keys: int = 0
+    right: int = 0
+    never_saved: int = 0
+    settled: Counter[str] = field(default_factory=Counter)
+    violations: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    order_judged: bool = True
+
+    def lines(self) -> Iterator[str]:
+        """Yield what a person wants to know."""
+        yield f"{self.keys} keys: {self.right} right, {self.never_saved} never saved, {sum(self.violations.values())} wrong"
+        if self.settled:
+            told = ", ".join(f"{count} {how}" for how, count in sorted(self.settled.items()))
+            yield f"saves that were under way when it ended: {told}"
+        if not self.order_judged:
+            yield "the machine was started anew since: content was checked, but not whether it is the newest"
+        for kind, count in sorted(self.violations.items()):
+            yield f"{kind}: {count}"
+        yield from self.problems[:SHOWN]
+        if len(self.problems) > SHOWN:
+            yield f"... and {len(self.problems) - SHOWN} more"
+
+
+def check_everything(state: StateFolder, record: RunRecord, *, resolve: bool) -> Checked:
+    """Check all keys of the run that `record` describes. UsageError if its ledger or content is missing or damaged."""
+    scenario = Scenario.model_validate(record.scenario)
+    try:
+        ledger = Ledger.open(state.at("ledger"))
+        tables = MovieTables.open(state.at("content"))
+    except (ValueError, OSError) as error:
+        raise UsageError(
+            f"{state.path}: what run {record.run_id} left cannot be checked: {error}; move the folder away to start anew"
+        ) from error
+    _, target = open_target(scenario.target, state)
+    try:
+        session = target.open()
+        checked = _Checker(record, scenario, ledger, tables, session, guarantees_of(target), resolve=resolve).check()
+        session.close()
+    finally:
+        target.teardown()
+        ledger.close()
+    return checked
+
+
+class _Checker:
+    """One pass over all keys."""
+
+    def __init__(
+        self,
+        record: RunRecord,
+        scenario: Scenario,
+        ledger: Ledger,
+        tables: MovieTables,
+        session: Session,
+        guarantees: Guarantees,
+        *,
+        resolve: bool,
+    ) -> None:
+        content = content_of(scenario.content, record.seed, tables)
+        same_boot = record.boot_id == boot_id()
+        held_to = guarantees if same_boot else Guarantees("eventual", 0.0, guarantees.atomic_groups)
+        self._ledger = ledger
+        self._judge = Judge(ledger, content, held_to)
+        self._session = session
+        self._names = list(content.names)
+        self._prefix = record.prefix
+        self._resolve = resolve and same_boot
+        self._found = Checked(keys=ledger.keys, order_judged=same_boot)
+
+    def check(self) -> Checked:
+        """Check every key; DaemonError if the store cannot be read."""
+        for key in range(self._ledger.keys):
+            try:
+                self._check(key)
+            except TargetCorrupt as error:
+                self._found.violations["corrupt"] += 1
+                self._found.problems.append(f"{self._group(key)}: {error}")
+            except Exception as error:
+                raise DaemonError(f"{self._group(key)} cannot be read: {type(error).__name__}: {error}") from error
+        return self._found
+
+    def _check(self, key: int) -> None:
+        found, slot = self._found, self._ledger.slot(key)
+        note = self._judge.before(key)
+        if slot.intent_seq > slot.acked_seq and self._ledger.outcome(key, slot.intent_seq) is not Outcome.FAILED:
+            judged = self._settle(key, note)
+        else:
+            judged = self._judged(key, note)
+        if judged.kind is not None:
+            found.violations[judged.kind] += 1
+            found.problems.append(f"{self._group(key)}: {judged.kind}: {judged.detail}")
+        elif judged.seq:
+            found.right += 1
+        else:
+            found.never_saved += 1
+
+    def _settle(self, key: int, note: tuple[int, int]) -> Judgement:
+        """A save was under way: its value or the one before it is right."""
+        if self._resolve:
+            resolution = self._judge.resolve(key, lambda: self._read(key))
+            self._found.settled[_HOW[resolution.outcome]] += 1
+            return resolution.judgement
+        judged = self._judged(key, note)
+        there = judged.seq == self._ledger.newest_intent(key)
+        self._found.settled["there" if there else "not there"] += 1
+        return judged
+
+    def _judged(self, key: int, note: tuple[int, int]) -> Judgement:
+        judged = self._judge.after(key, note, self._read(key))
+        return self._judge.confirm(key, note, judged, lambda: self._read(key)) if judged.suspect else judged
+
+    def _read(self, key: int) -> Frames | None:
+        try:
+            if isinstance(self._session, DetailedSession):
+                return self._session.read_detail(self._group(key), self._names, bypass_cache=True).frames
+            return self._session.read(self._group(key), self._names)
+        except KeyError:
+            return None
+
+    def _group(self, key: int) -> str:
+        return f"{self._prefix}{key:05d}"
+
+
+_HOW: Final = {Outcome.ACKED: "there", Outcome.FAILED: "not there", Outcome.UNKNOWN: "still unknown"}

@@ -1,0 +1,284 @@
+"""The node's view of itself, once a second: samples, metrics, the criteria as they stand, what people are shown.
+
+A thread of its own, so that neither a scrape nor the supervisor ever waits for `/proc`. The main thread writes `RunState`; this one
+only reads it, and replaces `status` and `ticks` by new ones.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from stressd import __version__
+from stressd.criteria import STATUS_CODE
+from stressd.founding import Founded
+from stressd.metrics import OPS, RESTART_REASONS, WORKER_STATES
+from stressd.observe.node_metrics import NodeMetrics
+from stressd.observe.status import CriterionStatus, NodeFacts, PoolFacts, Status, build_status
+from stressd.stats.table import Snapshot, Table
+from stressd.supervisor.faults import FaultSchedule
+from stressd.supervisor.resources import Tree, TreeUsage, cores, memory_limit_bytes
+from stressd.supervisor.sampler import TickRing, tick
+from stressd.supervisor.supervisor import Supervisor
+from stressd.targets.protocol import TargetWithFootprint
+from stressd.verdict.evidence import Evidence, ProbeResult
+from stressd.verdict.verdict import Verdict, judge
+
+log = logging.getLogger(__name__)
+
+SAMPLE_EVERY_S: Final = 1.0
+SAMPLE_LONG_RUNS_EVERY_S: Final = 10.0
+LONG_RUN_S: Final = 3600.0
+JUDGE_EVERY_S: Final = 5.0
+FOOTPRINT_EVERY_S: Final = 10.0
+RECENT_SAMPLES: Final = 10
+SATURATED_SHARE: Final = 0.05  # of starts late or dropped ...
+SATURATED_CPU: Final = 0.9  # ... while so much of the cores was in use
+
+
+@dataclass(slots=True)
+class RunState:
+    """What the main thread knows of the run; the watch reads it."""
+
+    state: str = "starting"
+    phase: str = ""
+    supervisor: Supervisor | None = None
+    schedule: FaultSchedule | None = None
+    probes: dict[str, ProbeResult] = field(default_factory=dict)
+    load_start_s: float | None = None  # monotonic
+    load_end_s: float | None = None
+    measured_from: Snapshot | None = None
+    measured_to: Snapshot | None = None
+
+
+class Watch:
+    """Samples until it is stopped. `status` and `evidence()` may be read by any thread."""
+
+    def __init__(
+        self,
+        founded: Founded,
+        table: Table,
+        metrics: NodeMetrics,
+        run: RunState,
+        show: Callable[[Status], None],
+    ) -> None:
+        self._scenario = founded.scenario
+        self._record = founded.record
+        self._abilities = founded.abilities
+        self._target = founded.target
+        self._table = table
+        self._metrics = metrics
+        self._cores = cores()
+        self._run = run
+        self._show = show
+        self._tree = Tree()
+        self._ring = TickRing()
+        self._began_s = time.monotonic()
+        self._recent: deque[tuple[float, Snapshot]] = deque(maxlen=RECENT_SAMPLES)
+        self._last: tuple[float, Snapshot, float] | None = None  # when, what, processor time
+        self._judged_at_s = self._footprint_at_s = 0.0
+        self._criteria: list[CriterionStatus] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+        metrics.set("memory_limit_bytes", memory_limit_bytes())
+        self.status: Status = self._status(table.snapshot(), TreeUsage(0, 0, 0.0, {}))
+
+    def start(self) -> None:
+        """Begin to sample."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take one last sample and end."""
+        self._stopping.set()
+        self._thread.join(timeout=10)
+
+    def evidence(self) -> Evidence:
+        """Return all that has been measured so far."""
+        run, now = self._run, self._table.snapshot()
+        lanes = slice(0, self._scenario.lanes)
+        end = (run.measured_to or now).rows(lanes)
+        start = run.measured_from.rows(lanes) if run.measured_from is not None else end
+        load_s = 0.0
+        if run.load_start_s is not None:
+            load_s = (run.load_end_s or time.monotonic()) - run.load_start_s
+        supervisor = run.supervisor
+        return Evidence(
+            scenario=self._scenario,
+            abilities=self._abilities,
+            cores=self._cores,
+            load_s=load_s,
+            measured=end - start,
+            total=now,
+            ticks=self._ring.ticks(),
+            probes=dict(run.probes),
+            faults=run.schedule.records() if run.schedule is not None else [],
+            deaths=supervisor.tally.deaths if supervisor is not None else 0,
+            restarts=self._restarts(),
+            saturated=self._saturated(now),
+        )
+
+    def _saturated(self, counted: Snapshot) -> bool:
+        """Say whether the generator set the pace, not the target: starts came late or never, and no core was left to it."""
+        load = counted.rows(slice(0, self._scenario.lanes))
+        behind = load.total("operations_dropped_total") + load.total("operations_late_total")
+        done = sum(int(load.histogram("operation_latency_seconds", op).sum()) for op in OPS)
+        ticks = self._ring.ticks()
+        cpu_s, elapsed_s = sum(tick.cpu_s for tick in ticks), sum(tick.duration_s for tick in ticks)
+        return behind > SATURATED_SHARE * done and cpu_s > SATURATED_CPU * elapsed_s * self._cores
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(self._wait_s()):
+            self._look()
+        self._look()
+
+    def _wait_s(self) -> float:
+        long = self._run.load_start_s is not None and time.monotonic() - self._run.load_start_s > LONG_RUN_S
+        return SAMPLE_LONG_RUNS_EVERY_S if long else SAMPLE_EVERY_S
+
+    def _look(self) -> None:
+        try:
+            self._sample()
+        except Exception:
+            log.exception("a sample failed and is left out")
+
+    def _sample(self) -> None:
+        now_s, snapshot = time.monotonic(), self._table.snapshot()
+        supervisor = self._run.supervisor
+        usage = self._tree.sample(supervisor.pids if supervisor is not None else ())
+        self._recent.append((now_s, snapshot))
+        self._take_tick(now_s, snapshot, usage)
+        self._export(now_s, usage)
+        self._judge(now_s)
+        self.status = self._status(snapshot, usage)
+        self._show(self.status)
+
+    def _take_tick(self, now_s: float, snapshot: Snapshot, usage: TreeUsage) -> None:
+        run, supervisor = self._run, self._run.supervisor
+        if run.load_start_s is None or supervisor is None or run.load_end_s is not None:
+            self._last = None
+            return
+        cpu_s = usage.cpu_s + sum(slot.cpu_of_dead_s for slot in supervisor.slots)
+        if self._last is not None:
+            last_s, last, last_cpu_s = self._last
+            lanes = slice(0, self._scenario.lanes)
+            self._ring.append(
+                tick(
+                    snapshot.rows(lanes) - last.rows(lanes),
+                    snapshot.total("arrow_bytes"),
+                    usage,
+                    at_s=now_s - run.load_start_s,
+                    duration_s=now_s - last_s,
+                    cpu_s=cpu_s - last_cpu_s,
+                    workers=sum(slot.state == "running" for slot in supervisor.slots),
+                    fault=run.schedule is not None and run.schedule.active(round(last_s * 1e9), round(now_s * 1e9)),
+                )
+            )
+        self._last = (now_s, snapshot, cpu_s)
+
+    def _export(self, now_s: float, usage: TreeUsage) -> None:
+        metrics = self._metrics
+        metrics.set_state("state", self._run.state)
+        metrics.set("tree_resident_memory_bytes", usage.rss_bytes)
+        metrics.set("tree_proportional_memory_bytes", usage.pss_bytes)
+        for pool in self._scenario.pools:
+            metrics.set("offered_rate", pool.rate or 0.0, pool.name)
+            metrics.set("workers_desired", pool.processes, pool.name)
+        if now_s - self._footprint_at_s >= FOOTPRINT_EVERY_S and isinstance(self._target, TargetWithFootprint):
+            self._footprint_at_s = now_s
+            footprint = self._target.footprint()
+            metrics.set("store_bytes", footprint.bytes)
+            metrics.set("store_files", footprint.files)
+            metrics.set("store_features", footprint.features)
+        if self._run.supervisor is not None:
+            self._export_workers(self._run.supervisor, usage)
+
+    def _export_workers(self, supervisor: Supervisor, usage: TreeUsage) -> None:
+        metrics = self._metrics
+        states = Counter((slot.pool, str(slot.state)) for slot in supervisor.slots)
+        cpu_s: Counter[str] = Counter()
+        for slot in supervisor.slots:
+            worker = (slot.pool, str(slot.spec.process))
+            child = slot.child
+            used = usage.by_pid.get(child.pid) if child is not None else None
+            metrics.set("worker_resident_memory_bytes", used.rss_bytes if used else 0, *worker)
+            metrics.set("worker_open_fds", used.fds if used else 0, *worker)
+            if child is not None:
+                metrics.set("worker_start_time_seconds", time.time() - (time.monotonic() - child.started_s), *worker)
+            cpu_s[slot.pool] += slot.cpu_of_dead_s + (used.cpu_s if used else 0.0)  # type: ignore[assignment]
+        for pool in self._scenario.pools:
+            metrics.set("pool_cpu_seconds_total", cpu_s[pool.name], pool.name)
+            for state in WORKER_STATES:
+                metrics.set("workers", states[pool.name, state], pool.name, state)
+            for reason in RESTART_REASONS:
+                metrics.set("worker_restarts_total", supervisor.tally.restarts[pool.name, reason], pool.name, reason)
+
+    def _judge(self, now_s: float) -> None:
+        if now_s - self._judged_at_s < JUDGE_EVERY_S:
+            return
+        self._judged_at_s = now_s
+        self.show_verdict(judge(self.evidence()))
+
+    def show_verdict(self, verdict: Verdict) -> None:
+        """Put the criteria as they stand into metrics and status."""
+        for result in verdict.criteria:
+            self._metrics.set("criterion_status", STATUS_CODE[result.outcome], result.criterion.name)
+            value = float("nan") if result.value is None else result.value
+            self._metrics.set("criterion_value", value, result.criterion.name)
+        self._criteria = [
+            CriterionStatus.of(result.criterion, result.outcome, result.value, result.why) for result in verdict.criteria
+        ]
+
+    def _status(self, snapshot: Snapshot, usage: TreeUsage) -> Status:
+        since_s, earlier = self._recent[0] if self._recent else (time.monotonic(), snapshot)
+        return build_status(
+            self._facts(usage),
+            snapshot,
+            snapshot - earlier,
+            recent_s=time.monotonic() - since_s,
+            ticks=self._ring.ticks(),
+            criteria=self._criteria,
+        )
+
+    def _facts(self, usage: TreeUsage) -> NodeFacts:
+        run, record, now_s = self._run, self._record, time.monotonic()
+        elapsed_s = (run.load_end_s or now_s) - run.load_start_s if run.load_start_s is not None else 0.0
+        return NodeFacts(
+            state=run.state,
+            phase=run.phase,
+            run_id=record.run_id,
+            scenario=self._scenario.name,
+            target=record.target,
+            seed=record.seed,
+            version=__version__,
+            started_at=record.started_at,
+            elapsed_s=elapsed_s,
+            duration_s=self._scenario.duration_s,
+            pools=self._pools(),
+            deaths=run.supervisor.tally.deaths if run.supervisor is not None else 0,
+            restarts=self._restarts(),
+            memory_bytes=usage.pss_bytes or usage.rss_bytes,
+            memory_limit_bytes=memory_limit_bytes(),
+            faults=run.schedule.records() if run.schedule is not None else (),
+        )
+
+    def _pools(self) -> list[PoolFacts]:
+        supervisor = self._run.supervisor
+        slots = supervisor.slots if supervisor is not None else []
+        return [
+            PoolFacts(
+                pool.name,
+                pool.processes,
+                {state: sum(slot.pool == pool.name and slot.state == state for slot in slots) for state in WORKER_STATES},
+            )
+            for pool in self._scenario.pools
+        ]
+
+    def _restarts(self) -> dict[str, int]:
+        supervisor = self._run.supervisor
+        counted: Counter[str] = Counter()
+        for (_, reason), count in supervisor.tally.restarts.items() if supervisor is not None else ():
+            counted[reason] += count
+        return dict(counted)

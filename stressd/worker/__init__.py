@@ -1,0 +1,1 @@
+"""A worker: the process, its lanes, and what it is told."""

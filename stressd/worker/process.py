@@ -1,0 +1,72 @@
+"""A worker process: told what it is, it builds its part of the run, works, and ends when asked or orphaned.
+
+Run as `python -m stressd.worker.process FD`, where FD is its end of the channel. The main thread listens and reports; all work
+is done by the lanes' threads.
+"""
+
+import ctypes
+import faulthandler
+import gc
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import Final
+
+from stressd.worker.channel import Channel
+from stressd.worker.spec import WorkerSpec
+
+EXIT_FAILED: Final = 1
+EXIT_ORPHANED: Final = 3
+SPEC_TIMEOUT_S: Final = 30.0
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main() -> None:
+    """Become the worker that the parent describes."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable(all_threads=True)
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    spec = _receive_spec(channel)
+    if spec is None or os.getppid() != spec.parent_pid:
+        os._exit(EXIT_ORPHANED)
+    try:
+        _work(spec, channel)
+    except Exception as error:  # noqa: BLE001 - the top of the process: the parent says it once
+        channel.wait_s(SPEC_TIMEOUT_S)
+        channel.send({"event": "failed", "message": str(error), "trace": traceback.format_exc()})
+        os._exit(EXIT_FAILED)
+    sys.stderr.flush()
+    os._exit(0)  # all sessions are closed; a foreign library's threads must not hold up the drain
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the parent's main thread ends, however it ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _receive_spec(channel: Channel) -> WorkerSpec | None:
+    channel.wait_s(SPEC_TIMEOUT_S)
+    while not channel.closed:
+        for message in channel.receive():
+            return WorkerSpec.from_message(message)
+    return None
+
+
+def _work(spec: WorkerSpec, channel: Channel) -> None:
+    """Import late: what is imported here is the store's client and pandas, and its errors are the parent's to show."""
+    if spec.role == "probe":
+        from stressd.worker.probes import run_probe  # noqa: PLC0415 - after the parent is known to be there
+
+        run_probe(spec, channel)
+    else:
+        from stressd.worker.load import run_load  # noqa: PLC0415 - the same
+
+        run_load(spec, channel)
+    gc.collect()
+
+
+if __name__ == "__main__":
+    main()

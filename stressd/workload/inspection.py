@@ -1,0 +1,230 @@
+"""Looking at one frame that came back: is it a save's frame, whole and unharmed, and of which save; if not, what is it?
+
+`glance` and `cells_right` are the hot path and only say yes or no. `examine` says what is wrong, by making the frames
+of all saves again that it might have come from. One inspector a lane: it remembers what frames look like.
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stressd.workload.canonical import Kind, KindMismatch, canonical, cells, columns_sum
+from stressd.workload.columns import all_columns, column_at, dtypes
+from stressd.workload.frames import MASK, STAMPS, Content, Identity
+from stressd.workload.scribble import holds_sentinel
+
+WINDOW_BEFORE: Final = 8
+CANDIDATES_MOST: Final = 24
+_DAMAGE_OF_ONE_CELL: Final = 1
+
+_STAMPS_FROM: Final = -len(STAMPS)
+_SEQ_AT: Final = _STAMPS_FROM + STAMPS.index("_seq")
+_INT64: Final = np.dtype(np.int64)
+_HOLDS: Final[dict[str, str]] = {
+    "bool": "bOuif",
+    "int": "iuOf",
+    "float": "fO",
+    "instant": "MO",
+    "text": "OU",
+    "ints": "O",
+    "texts": "O",
+}
+
+
+class Finding(NamedTuple):
+    """What one frame is. `kind` None: the unharmed frame of save `seq` of the key that was asked for."""
+
+    kind: str | None
+    seq: int
+    detail: str = ""
+
+
+class Inspector:
+    """Inspects frames of one content. For one thread."""
+
+    def __init__(self, content: Content, writer: int = 0) -> None:
+        self._content = content
+        self._writer = writer
+        self._layouts = dict(content.layouts)
+        self._known = {
+            name: (layout.index, list(range(len(layout.index)))) for name, layout in self._layouts.items()
+        }
+        self._dtypes: dict[str, list[Any]] = {}
+
+    # --- Hot path --------------------------------------------------------------------------------
+
+    def seq_of(self, frame: Any, name: str) -> int | None:
+        """Return the sequence stamped on the first row; None if there is none to be found."""
+        places = self._places(frame, name)
+        if places is None or not len(frame):
+            return None
+        stamps = _int64(column_at(frame, places[_SEQ_AT]))
+        return None if stamps is None else int(stamps[0])
+
+    def glance(self, frame: Any, name: str, key: int, seq: int, rows: int) -> int | None:
+        """Return the frame's stamped sum if columns, kinds, rows and stamps are those of that save, else None."""
+        places = self._places(frame, name)
+        if places is None or len(frame) != rows or not self._kinds_fit(frame, name, places):
+            return None
+        stamps = [_int64(column_at(frame, place)) for place in places[_STAMPS_FROM:]]
+        sums = stamps.pop()
+        if sums is None:
+            return None
+        total = int(sums[0])
+        for stamp, value in ((sums, total), *zip(stamps, (key, self._writer, seq), strict=True)):
+            if stamp is None or stamp.tobytes() != value.to_bytes(8, sys.byteorder, signed=True) * rows:
+                return None
+        return total
+
+    def cells_right(self, frame: pd.DataFrame, name: str, key: int, seq: int, total: int) -> bool:
+        """Whether the payload of a frame that passed `glance` has the stamped sum."""
+        places = self._known[name][1]
+        columns = all_columns(frame)
+        payload = [columns[place] for place in places[:_STAMPS_FROM]]
+        identity = self._content.sum_seed(Identity(key, name, seq, self._writer))
+        try:
+            return columns_sum(payload, self._layouts[name].kinds, identity) == total & MASK
+        except KindMismatch:
+            return False
+
+    def _places(self, frame: Any, name: str) -> list[int] | None:
+        """Return where the expected columns stand in the frame; None if it does not have exactly those."""
+        if not isinstance(frame, pd.DataFrame):
+            return None
+        columns = frame.columns
+        known, places = self._known[name]
+        if columns is known or columns.equals(known):
+            return places
+        have = columns.tolist()
+        expected = self._layouts[name].index.tolist()
+        if len(have) != len(expected) or set(have) != set(expected):
+            return None
+        found = [have.index(column) for column in expected]
+        self._known[name] = columns, found
+        return found
+
+    def _kinds_fit(self, frame: pd.DataFrame, name: str, places: list[int]) -> bool:
+        found = dtypes(frame)
+        if found == self._dtypes.get(name):
+            return True
+        kinds: tuple[Kind, ...] = (*self._layouts[name].kinds, "int", "int", "int", "int")
+        fit = all(_may_hold(found[place], kind) for place, kind in zip(places, kinds, strict=True))
+        if fit:
+            self._dtypes[name] = found
+        return fit
+
+    # --- Off the hot path ------------------------------------------------------------------------
+
+    def examine(self, frame: Any, name: str, key: int, seqs: Iterable[int]) -> Finding:
+        """Say what a frame is that was read from `key`; `seqs` are the saves it might come from, likely ones last."""
+        places = self._places(frame, name)
+        if places is None:
+            return Finding("schema", 0, f"{name}: {self._columns_told(frame, name)}")
+        layout = self._layouts[name]
+        kinds: tuple[Kind, ...] = (*layout.kinds, "int", "int", "int", "int")
+        columns = [column_at(frame, place) for place in places]
+        parts = []
+        for column, kind, label in zip(columns, kinds, layout.index, strict=True):
+            try:
+                parts.append(canonical(column, kind))
+            except KindMismatch as mismatch:
+                return Finding("schema", 0, f"{name}.{label}: {mismatch}")
+        if not len(frame):
+            return Finding("schema", 0, f"{name}: no rows")
+        for buffers, label in zip(parts[:_STAMPS_FROM], layout.columns, strict=True):
+            if len(buffers) == 1 and holds_sentinel(buffers[0]):
+                return Finding("aliased", 0, f"{name}.{label}: another caller's edit shows up")
+        stamps = [np.unique(part[0]) for part in parts[_STAMPS_FROM:]]
+        if all(len(values) == 1 for values in stamps):
+            stamped = self._stamped(columns, name, key, [int(values[0]) for values in stamps])
+            if stamped is not None:
+                return stamped
+        named = [seq for seq in stamps[2].tolist() if seq > 0][:WINDOW_BEFORE]
+        return self._damaged(columns, kinds, name, key, [*seqs, *named])
+
+    def _columns_told(self, frame: Any, name: str) -> str:
+        if not isinstance(frame, pd.DataFrame):
+            return f"a {type(frame).__name__} instead of a DataFrame"
+        have, expected = frame.columns.tolist(), self._layouts[name].index.tolist()
+        missing = [column for column in expected if column not in have]
+        extra = [column for column in have if column not in expected]
+        return f"columns missing {missing}, not expected {extra}, {len(have)} instead of {len(expected)}"
+
+    def _stamped(self, columns: list[Any], name: str, key: int, stamps: list[int]) -> Finding | None:
+        """Judge a frame by its stamps, constant over its rows; None if its cells must be looked at."""
+        own_key, writer, seq, total = stamps
+        identity = self._content.sum_seed(Identity(own_key, name, seq, writer))
+        payload = columns[:_STAMPS_FROM]
+        if columns_sum(payload, self._layouts[name].kinds, identity) == total & MASK:
+            if (own_key, writer) == (key, self._writer):
+                return Finding(None, seq)
+            return Finding(
+                "phantom", seq, f"{name}: of key {own_key}, writer {writer}, not {key}, {self._writer}"
+            )
+        rows = len(columns[0])
+        if own_key == key and seq > 0 and rows != (expected := self._rows(key, name, seq)):
+            return Finding("schema", seq, f"{name}: {rows} rows instead of {expected}")
+        return None
+
+    def _rows(self, key: int, name: str, seq: int) -> int:
+        return self._content.shapes(key, seq)[name].rows
+
+    def _damaged(
+        self, columns: list[Any], kinds: tuple[Kind, ...], name: str, key: int, seqs: list[int]
+    ) -> Finding:
+        """Tell a mixture of saves from damaged cells, by making the candidates again."""
+        candidates = list(dict.fromkeys(reversed([seq for seq in seqs if seq > 0])))[:CANDIDATES_MOST]
+        actual = np.stack([cells(column, kind) for column, kind in zip(columns, kinds, strict=True)])
+        if not candidates:
+            return Finding("corrupt", 0, f"{name}: the frame of no save")
+        same = np.stack([self._same(actual, kinds, name, key, seq) for seq in candidates])
+        counts = same.sum(axis=(1, 2))
+        best = int(counts.argmax())
+        differing = actual.size - int(counts[best])
+        detail = f"{name}: {differing} of {actual.size} cells differ from save {candidates[best]}"
+        payload, stamps = same[:, :_STAMPS_FROM], same[:, _STAMPS_FROM:]
+        rows_of_saves = all(part.all(axis=1).any(axis=0).all() for part in (payload, stamps))
+        columns_of_saves = same.all(axis=2).any(axis=0).all()
+        if (rows_of_saves or columns_of_saves) and differing > _DAMAGE_OF_ONE_CELL:
+            way = "row" if rows_of_saves else "column"
+            return Finding("torn", candidates[best], f"{detail}, each {way} is of some save")
+        return Finding("corrupt", candidates[best], f"{detail}, first at {self._first(same[best], name)}")
+
+    def _same(
+        self, actual: NDArray[np.int64], kinds: tuple[Kind, ...], name: str, key: int, seq: int
+    ) -> NDArray[np.bool_]:
+        """Return which cells (columns × rows) are those of that save."""
+        frame = self._content.frame(key, name, seq, self._writer)
+        expected = np.stack(
+            [cells(column, kind) for column, kind in zip(all_columns(frame), kinds, strict=True)]
+        )
+        rows = min(actual.shape[1], expected.shape[1])
+        same = np.zeros(actual.shape, dtype=np.bool_)
+        same[:, :rows] = actual[:, :rows] == expected[:, :rows]
+        return same
+
+    def _first(self, same: NDArray[np.bool_], name: str) -> str:
+        column, row = (int(places[0]) for places in np.nonzero(~same)) if not same.all() else (0, 0)
+        return f"{self._layouts[name].index[column]}[{row}]"
+
+
+def _int64(values: Any) -> NDArray[np.int64] | None:
+    """Return a stamp column as int64, None if it is no column of int without nulls."""
+    if type(values) is np.ndarray and values.dtype == _INT64:
+        return values
+    try:
+        numbers, *nulls = canonical(values, "int")
+    except KindMismatch:
+        return None
+    return None if nulls else numbers
+
+
+def _may_hold(dtype: Any, kind: Kind) -> bool:
+    """Whether a column of that dtype looks to be of that kind. No is not final: `examine` looks at the cells."""
+    if isinstance(dtype, pd.StringDtype):
+        return kind == "text"
+    return getattr(dtype, "kind", "O") in _HOLDS[kind]
