@@ -205,10 +205,10 @@ def _note_kinds(frame: pd.DataFrame, table: Any, own: dict[str, Any]) -> None:
 def _put_right(frame: pd.DataFrame, table: Any, own: dict[str, Any]) -> pd.DataFrame:
     for position in own.get("objects", ()):
         if frame.dtypes.iloc[position] != np.dtype(object):
-            cells: Any = _as_objects(frame.iloc[:, position], table.column(position))
-            frame.isetitem(position, cells)
+            frame.isetitem(position, _as_objects(frame.iloc[:, position], table.column(position)))
     for position, kind in own.get("kinds", {}).items():
-        frame.isetitem(int(position), frame.iloc[:, int(position)].astype(kind))
+        cells: Any = frame.iloc[:, int(position)].astype(kind)
+        frame.isetitem(int(position), cells)
     for position, entry in own.get("categories", {}).items():
         known = pd.Index(_from_text(entry["values"]).to_pandas()["c"]).rename(None)
         values = frame.iloc[:, int(position)]
@@ -219,7 +219,7 @@ def _put_right(frame: pd.DataFrame, table: Any, own: dict[str, Any]) -> pd.DataF
     return frame
 
 
-def _as_objects(values: pd.Series[Any], column: Any) -> pd.Series[Any]:
+def _as_objects(values: pd.Series[Any], column: Any) -> Any:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return pd.Series(column.to_numpy(zero_copy_only=False), index=values.index, dtype=object)
     return values.astype(object)

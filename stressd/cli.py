@@ -43,8 +43,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(options: RunOptions) -> int:
-    from stressd import logs, node  # noqa: PLC0415
+    from stressd import logs  # noqa: PLC0415
     from stressd.console import LiveView  # noqa: PLC0415
+    from stressd.node.run import run as run_node  # noqa: PLC0415
+    from stressd.node.settings import Ended, Settings  # noqa: PLC0415
     from stressd.scenario_file import load, resolve  # noqa: PLC0415
     from stressd.verdict.render_text import render_text  # noqa: PLC0415
     from stressd.verdict.report_file import check_report_path  # noqa: PLC0415
@@ -55,14 +57,14 @@ def _run(options: RunOptions) -> int:
     scenario = resolve(load(options.scenario), options.overrides)
     with LiveView(quiet=options.quiet) as view:
 
-        def done(ended: node.Ended) -> None:
+        def done(ended: Ended) -> None:
             view.close()
             render_text(ended.report, sys.stdout)
             sys.stdout.flush()
 
-        ended = node.run(
+        ended = run_node(
             scenario,
-            node.Settings(
+            Settings(
                 state_path=options.state,
                 movies_path=options.movies,
                 seed=options.seed,
@@ -118,8 +120,8 @@ def _report(options: ReportOptions) -> int:
 def _verify(options: VerifyOptions) -> int:
     from stressd import logs  # noqa: PLC0415
     from stressd.errors import UsageError  # noqa: PLC0415
-    from stressd.state import StateFolder  # noqa: PLC0415
-    from stressd.verify import check_everything  # noqa: PLC0415
+    from stressd.node.state import StateFolder  # noqa: PLC0415
+    from stressd.node.verify import check_everything  # noqa: PLC0415
 
     logs.configure(options.logging.format, options.logging.level)
     state = StateFolder.open(options.state, create=False)

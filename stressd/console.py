@@ -204,9 +204,7 @@ def _counts(status: Status) -> Text:
     text.append(f"{status.reads_verified:,} reads checked, ")
     found = status.violation_count
     kinds = ", ".join(f"{count} {kind}" for kind, count in status.violations.items() if count)
-    text.append(
-        f"{found:,} violations" + (f" ({kinds})" if kinds else ""), style="bold red" if found else "green"
-    )
+    text.append(f"{found:,} violations" + (f" ({kinds})" if kinds else ""), style="bold red" if found else "green")
     text.append(f"; {status.errors:,} errors ({share:.2%})", style="red" if share >= 0.01 else "")
     limit = f" of {mega(facts.memory_limit_bytes)}" if facts.memory_limit_bytes else ""
     restarts = sum(facts.restarts.values())
@@ -232,9 +230,7 @@ def _criteria(criteria: Sequence[CriterionStatus], width: int, plain: bool) -> T
 
 def _criterion(criterion: CriterionStatus, plain: bool) -> Text:
     sign, word, style = _SIGNS[Outcome(criterion.outcome)]
-    text = Text(
-        f"{word if plain else sign} ", style=style, no_wrap=True, overflow="crop" if plain else "ellipsis"
-    )
+    text = Text(f"{word if plain else sign} ", style=style, no_wrap=True, overflow="crop" if plain else "ellipsis")
     text.append(criterion.name)
     if criterion.value is not None:
         text.append(f" {amount(criterion.value, criterion.unit)}")

@@ -35,7 +35,7 @@ class ScenarioError(UsageError):
     def __init__(self, source: str, mistakes: list[str]) -> None:
         self.source = source
         self.mistakes = mistakes
-        super().__init__("\n".join(f"{source}: {mistake}" for mistake in mistakes))
+        super().__init__("\n".join(mistakes))
 
 
 class TargetError(UsageError):

@@ -102,9 +102,7 @@ _LANE: Final = (
     ),
     Metric("operations_late_total", "counter", "Operations started late.", ("pool",)),
     Metric("rows_total", "counter", "Rows generated, saved or read.", ("op",), _each(OPS)),
-    Metric(
-        "bytes_total", "counter", "Payload bytes generated, saved or read, as in memory.", ("op",), _each(OPS)
-    ),
+    Metric("bytes_total", "counter", "Payload bytes generated, saved or read, as in memory.", ("op",), _each(OPS)),
     Metric("movies_total", "counter", "Movies whose features were generated.", ("op",), _each(("generate",))),
     Metric("reads_verified_total", "counter", "Reads that were checked."),
     Metric(
@@ -151,9 +149,7 @@ _LANE_ONLY_INSIDE: Final = (
 )
 
 _NODE: Final = (
-    Metric(
-        "build_info", "gauge", "Version of stressd.", ("version", "python", "commit"), home="node"
-    ),
+    Metric("build_info", "gauge", "Version of stressd.", ("version", "python", "commit"), home="node"),
     Metric("run_info", "gauge", "The run.", ("run_id", "scenario", "target", "hash"), home="node"),
     _node("state", "stateset", "What the daemon is doing.", ("stressd_state",), STATES),
     _node("operations_inflight", "gauge", "Operations under way.", ("op",), OPS),
@@ -183,9 +179,7 @@ _NODE: Final = (
     _node("memory_limit_bytes", "gauge", "Memory the process tree may use."),
     _node("arrow_allocated_bytes", "gauge", "Bytes Arrow holds, all processes."),
     _node("faults_injected_total", "counter", "Faults injected on schedule.", ("fault",), FAULTS),
-    _node(
-        "recovery_seconds", "histogram", "From the end of a fault to good service.", ("fault",), FAULTS
-    ),
+    _node("recovery_seconds", "histogram", "From the end of a fault to good service.", ("fault",), FAULTS),
     _node(
         "criterion_status",
         "gauge",

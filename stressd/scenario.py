@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from stressd import criteria, durations, metrics
+from stressd import criteria, durations
 from stressd.spelling import suggest
 
 _SHARE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
@@ -359,7 +359,3 @@ class Scenario(_Part):
     def paced(self) -> bool:
         """Whether every pool leaves the target time to rest."""
         return bool(self.pools) and all(pool.rate is not None or pool.think_time_s > 0 for pool in self.pools)
-
-
-KNOWN_CRITERIA: Final = tuple(criteria.BY_NAME)
-KNOWN_OPS: Final = metrics.OPS

@@ -19,16 +19,15 @@ PACKAGES = ("stressd", "featurestore")
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("selftest",),
     ("node",),
     ("supervisor", "observe", "verdict", "console", "render"),
-    ("probes",),
     ("worker",),
     ("workload", "targets", "stats"),
+    ("options", "scenario_file"),
     ("scenario",),
     ("criteria",),
     ("metrics",),
-    ("errors",),
+    ("errors", "durations", "spelling", "files", "logs"),
     ("__init__",),
 )
 
@@ -38,16 +37,15 @@ HOMES = {
     "starlette": ("stressd/observe/*",),
     "uvicorn": ("stressd/observe/*",),
     "psutil": ("stressd/supervisor/resources.py",),
-    "yaml": ("stressd/scenario.py", "stressd/scenario/*"),
+    "yaml": ("stressd/scenario_file/*",),
     "rich": ("stressd/console.py", "stressd/console/*", "stressd/verdict/*"),
     "featurestore": ("featurestore/*", "stressd/targets/embedded.py"),
     "featurestore.movies": (
         "featurestore/*",
         "stressd/targets/embedded.py",
         "stressd/workload/*",
-        "stressd/probes/*",
-        "stressd/cli.py",
-        "stressd/cli/*",
+        "stressd/worker/batches.py",
+        "stressd/node/inputs.py",
     ),
     "stressd": ("stressd/*",),
 }

@@ -19,13 +19,6 @@ _KEY: Final = re.compile(r"[^.\[\]]+(?:\.[^.\[\]]+|\[[0-9]{1,6}\])*")
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
 
 
-class Mistakes(ScenarioError):  # noqa: N818 - what it holds
-    """The mistakes, each a whole line: `soak.yaml:12: pools[1].rate: -5 is below 0; use 0 to pause`."""
-
-    def __str__(self) -> str:
-        return "\n".join(self.mistakes)
-
-
 def resolve(loaded: Loaded, overrides: Overrides | None = None) -> Scenario:
     """Return the scenario as it would run; ScenarioError with every mistake if it cannot.
 
@@ -40,10 +33,10 @@ def resolve(loaded: Loaded, overrides: Overrides | None = None) -> Scenario:
     try:
         return shaping.shaped(scenario, overrides)
     except shaping.CannotShapeError as error:
-        raise Mistakes(loaded.source, [str(error)]) from error
+        raise ScenarioError(loaded.source, [str(error)]) from error
     except ValidationError as error:
         mistakes = [f"{shaping.option_of(path_of(e))}: {wording(e)}" for e in error.errors()]
-        raise Mistakes(loaded.source, mistakes) from error
+        raise ScenarioError(loaded.source, mistakes) from error
 
 
 def dump(scenario: Scenario) -> str:
@@ -100,7 +93,7 @@ class _Draft:
 
     def _raise(self) -> NoReturn:
         lines = [text for _, text in sorted(self._mistakes, key=lambda mistake: mistake[0])]
-        raise Mistakes(self._source, lines)
+        raise ScenarioError(self._source, lines)
 
     def _change_target(self, name: str) -> None:
         present = self._data.get("target", {})

@@ -116,7 +116,7 @@ class Table:
 
     @classmethod
     def create(cls, path: str, rows: int) -> Self:
-        """Create the file with `rows` rows of zeros; all blocks are allocated now (a full disk fails here, not later)."""
+        """Create the file with `rows` rows of zeros. All its blocks are allocated now: a full disk fails here."""
         size = 8 * (ROWS_AT + rows * ROW_WIDTH)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:

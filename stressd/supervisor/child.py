@@ -1,7 +1,7 @@
 """One worker process as its parent sees it: started, listened to, ended, reaped.
 
-`subprocess` and a pidfd instead of `multiprocessing`: the child is a fresh interpreter that runs the worker's module and
-nothing else, no helper process stays beside the workers, and nothing is pickled.
+`subprocess` and a pidfd instead of `multiprocessing`: the child is a fresh interpreter that runs the worker's module
+and nothing else, no helper process stays beside the workers, and nothing is pickled.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ SEND_TIMEOUT_S: Final = 5.0
 
 
 class Child:
-    """A running worker. Created, used and reaped by one thread of the parent; `pidfd` and `channel` go into its selector."""
+    """A running worker, used and reaped by one thread of the parent; `pidfd` and `channel` go into its selector."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", channel: Channel) -> None:
         self._process = process
@@ -36,7 +36,7 @@ class Child:
         """Start the worker and tell it what it is."""
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own module, in our own interpreter
                 [sys.executable, "-P", "-m", "stressd.worker.process", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Faults on a schedule: when each begins and ends, and when good service was back. Pure but for the control cells it writes."""
+"""Faults on a schedule: when each begins and ends, and when good service was back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ class _Running:
 
 
 class FaultSchedule:
-    """Injects the scenario's faults and watches for recovery. Driven by the daemon's loop; times are monotonic nanoseconds."""
+    """Injects the scenario's faults and watches for recovery. For the daemon's loop; times are monotonic nanoseconds.
+
+    But for the control cells that it writes it is pure.
+    """
 
     def __init__(self, faults: Sequence[Fault], load_start_ns: int, duration_s: float | None) -> None:
         self._load_start_ns = load_start_ns
@@ -36,8 +39,8 @@ class FaultSchedule:
     def turn(self, now_ns: int, control: memoryview, last_good_ns: int) -> list[tuple[str, float | None]]:
         """Begin what is due; note recoveries.
 
-        `last_good_ns` is the latest start of a good, verified operation of any lane. Returns what happened: a fault's kind
-        with None when it begins, with its recovery in seconds when good service is back.
+        `last_good_ns` is the latest start of a good, verified operation of any lane. Returns what happened: a
+        fault's kind with None when it begins, with its recovery in seconds when good service is back.
         """
         happened: list[tuple[str, float | None]] = []
         for due in [due for due in self._due if due[0] <= now_ns]:

@@ -14,9 +14,17 @@ CAPACITY: Final = 7_200  # two hours of seconds; then two neighbours become one,
 
 
 def tick(
-    window: Snapshot, arrow_bytes: int, usage: TreeUsage, *, at_s: float, duration_s: float, cpu_s: float, workers: int, fault: bool
+    window: Snapshot,
+    arrow_bytes: int,
+    usage: TreeUsage,
+    *,
+    at_s: float,
+    duration_s: float,
+    cpu_s: float,
+    workers: int,
+    fault: bool,
 ) -> Tick:
-    """Make one sample: `window` is what the load's lanes counted in the last `duration_s` seconds, `cpu_s` what the tree used."""
+    """Make one sample: `window` is what the load's lanes counted in these seconds, `cpu_s` what the tree used."""
     histograms = [window.histogram("operation_service_seconds", *pair) for pair in CLASSES]
     quantiles = [quantiles_s(counts, (0.5, 0.99)) for counts in histograms]
     outcomes = {

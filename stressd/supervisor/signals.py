@@ -34,7 +34,7 @@ class Signals:
         self._writer.close()
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable with a signal."""
+        """Return the descriptor that becomes readable with a signal."""
         return self._reader.fileno()
 
     def clear(self) -> None:

@@ -1,8 +1,8 @@
 """The parent's loop over its workers: wait, reap, listen, restart, stop the hung.
 
-A slot is a place for one worker process; its rows of the table, its keys and its place in the load stay when the process in it
-is replaced. Death is seen through the pidfd, at once. One thread, the main one: `PR_SET_PDEATHSIG` of the workers fires when
-the *thread* that started them ends.
+A slot is a place for one worker process; its rows of the table, its keys and its place in the load stay when the
+process in it is replaced. Death is seen through the pidfd, at once. One thread, the main one: `PR_SET_PDEATHSIG` of
+the workers fires when the *thread* that started them ends.
 """
 
 import logging
@@ -192,7 +192,9 @@ class Supervisor:
     def _abort(self, slot: Slot, now_s: float) -> None:
         if slot.child is None:
             return
-        log.error("worker %s gave no sign of life for %g s: its stacks follow, then it is killed", slot, self._settings.hang_s)
+        log.error(
+            "worker %s gave no sign of life for %g s: its stacks follow, then it is killed", slot, self._settings.hang_s
+        )
         slot.hung = True
         slot.kill_at_s = now_s + AFTER_ABORT_S
         slot.child.signal(signal.SIGABRT)

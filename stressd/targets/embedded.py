@@ -3,8 +3,15 @@
 from typing import Any, ClassVar, Final
 
 from featurestore import CommitUnknown, CorruptFeature, FeatureStoreConfig, FeatureStoreError, SimpleFeatureStore
-
-from stressd.targets.protocol import Abilities, DetailedRead, Footprint, Frames, TargetCorrupt, TargetRejected, TargetStats
+from stressd.targets.protocol import (
+    Abilities,
+    DetailedRead,
+    Footprint,
+    Frames,
+    TargetCorrupt,
+    TargetRejected,
+    TargetStats,
+)
 
 DEFAULT_TTL_S: Final = 3600.0
 

@@ -25,7 +25,9 @@ def load_target(spec: TargetSpec) -> Target:
     """
     target = _build(_factory(spec.name), spec)
     if missing := [name for name in _METHODS if not callable(getattr(target, name, None))]:
-        raise TargetError(f"target {spec.name}: {type(target).__name__} has no {', '.join(missing)}(); a target has all of them")
+        raise TargetError(
+            f"target {spec.name}: {type(target).__name__} has no {', '.join(missing)}(); a target has all of them"
+        )
     return target  # type: ignore[no-any-return]  # its methods were just checked
 
 
@@ -41,7 +43,9 @@ def _factory(name: str) -> Callable[..., Any]:
     module_name, colon, attribute = BUILT_IN.get(name, name).partition(":")
     if not colon:
         near = difflib.get_close_matches(name, BUILT_IN, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BUILT_IN)}, and module:factory for your own"
+        hint = (
+            f"did you mean {near[0]}?" if near else f"there are {', '.join(BUILT_IN)}, and module:factory for your own"
+        )
         raise TargetError(f"target {name}: unknown; {hint}")
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
@@ -49,9 +53,7 @@ def _factory(name: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == module_name:
-            raise TargetError(
-                f"target {name}: no module {module_name} in {here} or on PYTHONPATH"
-            ) from error
+            raise TargetError(f"target {name}: no module {module_name} in {here} or on PYTHONPATH") from error
         raise TargetError(f"target {name}: importing {module_name} failed: {_named(error)}") from error
     factory = getattr(module, attribute, None)
     if not callable(factory):

@@ -26,7 +26,7 @@ class NoopSession:
 
     _nothing: ClassVar[Frames] = {}
 
-    def save(self, group: str, features: Frames) -> None:  # noqa: ARG002 - the protocol's signature
+    def save(self, group: str, features: Frames) -> None:
         """Accept and forget."""
 
     def read(self, group: str, names: list[str]) -> Frames:  # noqa: ARG002 - the protocol's signature

@@ -22,7 +22,7 @@ class TargetRejected(Exception):  # noqa: N818 - the name is the contract's
 
 
 class TargetCorrupt(Exception):  # noqa: N818 - beside TargetRejected
-    """Raised by `read`: the store itself found that what it holds is damaged. Counts as a violation, not as an error."""
+    """Raised by `read`: the store itself found that what it holds is damaged. A violation, not an error."""
 
 
 class Session(Protocol):
@@ -146,10 +146,10 @@ class Guarantees:
 class Abilities:
     """What a target can do, as far as criteria need it.
 
-    `storage`: it keeps what it is given (noop does not). `cache`: it tells reads from its cache apart. `ttl_option`: the
-    name of the option that sets the cache's time to live, in seconds, and `default_ttl_s` what it is if left alone.
-    `scratch_option`: the name of the option for the folder it keeps files in; where it is not given, the daemon sets it to
-    one in the state folder.
+    `storage`: it keeps what it is given (noop does not). `cache`: it tells reads from its cache apart. `ttl_option`:
+    the name of the option that sets the cache's time to live, in seconds, and `default_ttl_s` what it is if left alone.
+    `scratch_option`: the name of the option for the folder it keeps files in; where it is not given, the daemon sets
+    it to one in the state folder.
     """
 
     storage: bool = True

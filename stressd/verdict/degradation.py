@@ -92,9 +92,7 @@ def _windows(ticks: Sequence[Tick]) -> _Windows | None:
     filled = present.sum(axis=1) > 0
     slowness = (present * np.nan_to_num(by_class)).sum(axis=1)[filled] / present.sum(axis=1)[filled]
     at_s = np.bincount(group, weights=[tick.at_s for tick in ticks]) / np.bincount(group)
-    return _Windows(
-        at_s[filled], slowness, by_class[filled], _grouped_mean(p99_s, counts, group)[filled], weights
-    )
+    return _Windows(at_s[filled], slowness, by_class[filled], _grouped_mean(p99_s, counts, group)[filled], weights)
 
 
 def _matrix(ticks: Sequence[Tick], quantile: str) -> Series:
@@ -126,9 +124,7 @@ def _last_against_first(windows: _Windows, part: int) -> Estimate:
     The trend of all windows narrows the interval: it uses the middle half of the run too. It may not move the
     interval off the estimate itself, so what happens only at the end still counts in full.
     """
-    found = bootstrap_difference(
-        windows.slowness[:part], windows.slowness[-part:], interquartile_mean, _CONFIDENCE
-    )
+    found = bootstrap_difference(windows.slowness[:part], windows.slowness[-part:], interquartile_mean, _CONFIDENCE)
     span_s = float(np.ptp(windows.at_s))
     trend = theil_sen(windows.at_s, windows.slowness, _CONFIDENCE).scaled(span_s)
     low = max(found.low, min(trend.low, found.value))
@@ -141,13 +137,9 @@ def _note(windows: _Windows, part: int) -> str:
     shares = windows.weights / windows.weights.sum()
     told = []
     for index in np.argsort(-shares, kind="stable"):
-        first, last = (
-            _center(rows[:, index]) for rows in (windows.by_class[:part], windows.by_class[-part:])
-        )
+        first, last = (_center(rows[:, index]) for rows in (windows.by_class[:part], windows.by_class[-part:]))
         if shares[index] >= _SHOWN_SHARE and not np.isnan(last - first):
-            told.append(
-                f"{'/'.join(CLASSES[index]).removesuffix('/none')} {100 * (np.exp(last - first) - 1):+.0f} %"
-            )
+            told.append(f"{'/'.join(CLASSES[index]).removesuffix('/none')} {100 * (np.exp(last - first) - 1):+.0f} %")
     heaviest = int(np.argmax(shares))
     first, last = (_center(rows[:, heaviest]) for rows in (windows.p99_s[:part], windows.p99_s[-part:]))
     name = "/".join(CLASSES[heaviest]).removesuffix("/none")

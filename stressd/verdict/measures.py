@@ -117,9 +117,7 @@ def _degradation(evidence: Evidence) -> Finding:
 
 
 def _after_warmup(evidence: Evidence) -> list[Tick]:
-    return [
-        tick for tick in evidence.ticks if tick.at_s - tick.duration_s >= evidence.scenario.warmup_s - 1e-6
-    ]
+    return [tick for tick in evidence.ticks if tick.at_s - tick.duration_s >= evidence.scenario.warmup_s - 1e-6]
 
 
 # --- Memory ------------------------------------------------------------------------------------------
@@ -136,8 +134,7 @@ def _cache_speedup(evidence: Evidence) -> Finding:
     if not _loads(evidence.scenario, lambda mix: mix.read):
         return NotApplicable("the scenario's load does not read through the cache")
     store, cache = (
-        evidence.measured.histogram("operation_service_seconds", "read", source)
-        for source in ("store", "cache")
+        evidence.measured.histogram("operation_service_seconds", "read", source) for source in ("store", "cache")
     )
     fewest = min(int(store.sum()), int(cache.sum()))
     if fewest < _LEAST_MEDIAN:
@@ -167,9 +164,7 @@ def _cache_hit_rate(evidence: Evidence) -> Finding:
     expected = evidence.measured.total("reads_expected_cached")
     hits = evidence.measured.total("reads_expected_cached_hit")
     if expected < _LEAST_EXPECTED_HITS:
-        return Inconclusive(
-            f"{expected} reads that a cache could have answered; {_LEAST_EXPECTED_HITS} are needed"
-        )
+        return Inconclusive(f"{expected} reads that a cache could have answered; {_LEAST_EXPECTED_HITS} are needed")
     return Measured.of(wilson(hits, expected).scaled(100), f"{hits:,} of {expected:,}")
 
 
@@ -243,9 +238,7 @@ def violations_of(total: Snapshot) -> dict[str, int]:
 def _data_integrity(evidence: Evidence) -> Finding:
     found = {kind: count for kind, count in violations_of(evidence.total).items() if count}
     if found:
-        return Measured.exactly(
-            sum(found.values()), ", ".join(f"{count:,} {kind}" for kind, count in found.items())
-        )
+        return Measured.exactly(sum(found.values()), ", ".join(f"{count:,} {kind}" for kind, count in found.items()))
     if not evidence.abilities.storage:
         return Measured.exactly(0, "stores nothing")
     reads = evidence.total.total("reads_verified_total")

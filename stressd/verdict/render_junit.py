@@ -32,9 +32,7 @@ def render_junit(report: Json) -> str:
         _add_case(suite, criterion)
     if report["verdict"] in _BAD_RUNS and not _bad(suite):
         case = ET.SubElement(suite, "testcase", classname="stressd.run", name="run", time="0")
-        ET.SubElement(case, "error", message=wording.headline(report)).text = " ".join(
-            wording.remarks(report)
-        )
+        ET.SubElement(case, "error", message=wording.headline(report)).text = " ".join(wording.remarks(report))
     suite.set("time", f"{report['duration_seconds']:.3f}")
     suite.set("timestamp", wording.clean(report["started_at"]).removesuffix("Z"))
     for attribute, element in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):

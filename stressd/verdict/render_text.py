@@ -86,7 +86,7 @@ def _in_ascii(text: str) -> str:
 
 def _criteria(report: Json, say: Callable[[str], str]) -> Table:
     table = _table()
-    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True, min_width=2)
     table.add_column("criterion", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("passes at", no_wrap=True)

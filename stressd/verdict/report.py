@@ -115,9 +115,7 @@ def _criterion(result: CriterionResult, load_started_at: datetime | None) -> dic
 def _operation(op: str, counted: Snapshot, counted_s: float) -> dict[str, Any]:
     outcomes = {outcome: counted.total("operations_total", op, outcome) for outcome in OUTCOMES}
     by_source = {
-        source: counted.histogram("operation_service_seconds", op, source)
-        for each, source in CLASSES
-        if each == op
+        source: counted.histogram("operation_service_seconds", op, source) for each, source in CLASSES if each == op
     }
     count = sum(outcomes.values())
     return {
@@ -190,9 +188,7 @@ def _harness(counted: Snapshot) -> dict[str, Any]:
         "overhead_seconds_per_operation": max(0, busy_ns - target_ns) / 1e9 / count if count else None,
         "overhead_share": max(0, busy_ns - target_ns) / busy_ns if busy_ns else None,
         "content_seconds": counted.total("content_ns") / 1e9,
-        "verification_seconds": {
-            check: counted.total("verification_seconds_total", check) / 1e9 for check in CHECKS
-        },
+        "verification_seconds": {check: counted.total("verification_seconds_total", check) / 1e9 for check in CHECKS},
         "operations_late": counted.total("operations_late_total"),
         "operations_dropped": counted.total("operations_dropped_total"),
     }
@@ -231,9 +227,7 @@ def _point(ticks: Sequence[Tick]) -> dict[str, Any]:
         "operations_per_second": sum(sum(tick.counts) for tick in ticks) / seconds if seconds else None,
         "errors": sum(tick.errors for tick in ticks),
         "injected": sum(tick.injected for tick in ticks),
-        "p50_seconds": {
-            name: _over(np.median, [row[index] for row in p50]) for index, name in enumerate(classes)
-        },
+        "p50_seconds": {name: _over(np.median, [row[index] for row in p50]) for index, name in enumerate(classes)},
         "p99_seconds": {name: _over(max, [row[index] for row in p99]) for index, name in enumerate(classes)},
         "rss_bytes": max(tick.rss_bytes for tick in ticks),
         "cpu_cores": sum(tick.cpu_s for tick in ticks) / seconds if seconds else None,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stressd.errors import UsageError
-from stressd.state import write_atomically
+from stressd.files import write_atomically
 from stressd.verdict.render_junit import render_junit
 from stressd.verdict.render_markdown import render_markdown
 from stressd.verdict.report import SCHEMA, Report
@@ -77,16 +77,12 @@ def load_report(path: str) -> Report:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{path}: no JSON ({error}); name a report written with --report FILE.json"
-        ) from error
+        raise UsageError(f"{path}: no JSON ({error}); name a report written with --report FILE.json") from error
     schema = report.get("schema") if isinstance(report, dict) else None
     if schema != SCHEMA:
         raise UsageError(f"{path}: its schema is {schema!r:.60}; this stressd reads {SCHEMA!r}")
     if mistakes := _mistakes(report, _SHAPE, "report"):
-        raise UsageError(
-            f"{path}: {mistakes[0]}" + (f", and {len(mistakes) - 1} more" if mistakes[1:] else "")
-        )
+        raise UsageError(f"{path}: {mistakes[0]}" + (f", and {len(mistakes) - 1} more" if mistakes[1:] else ""))
     checked: Report = report
     return checked
 
@@ -95,9 +91,7 @@ def _format_of(path: str) -> Callable[[Report], str]:
     ending = os.path.splitext(path)[1].lower()
     if ending not in _FORMATS:
         formats = ", ".join(_FORMATS)
-        raise UsageError(
-            f"--report {path}: no format for {ending or 'a name without ending'}; there are {formats}"
-        )
+        raise UsageError(f"--report {path}: no format for {ending or 'a name without ending'}; there are {formats}")
     return _FORMATS[ending]
 
 
@@ -107,9 +101,7 @@ def _mistakes(value: Any, shape: Any, place: str) -> list[str]:
             if not isinstance(value, dict):
                 return [f"{place}: {value!r:.40} is no object"]
             missing = [f"{place}.{key}: missing" for key in shape if key not in value]
-            found = [
-                _mistakes(value[key], each, f"{place}.{key}") for key, each in shape.items() if key in value
-            ]
+            found = [_mistakes(value[key], each, f"{place}.{key}") for key, each in shape.items() if key in value]
             return missing + [mistake for mistakes in found for mistake in mistakes]
         case [item]:
             if not isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What the lanes of one process share, and the making of a lane: a load worker has one bench, a probe one for each ledger."""
+"""What the lanes of one process share, and the making of a lane."""
 
 import os
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ from stressd.workload.movie_tables import MovieTables
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Shared parts; `lane` may be called by several threads.
+    """Shared parts; `lane` may be called by several threads. A load worker has one bench, a probe one for each ledger.
 
-    `first_row` is the table's row of the ledger's lane 0: the load's lanes have the same number in both, a probe's ledger is its own.
-    `process_lanes` are the lanes of the ledger that this process runs.
+    `first_row` is the table's row of the ledger's lane 0: the load's lanes have the same number in both, a probe's
+    ledger is its own. `process_lanes` are the lanes of the ledger that this process runs.
     """
 
     spec: WorkerSpec

@@ -21,7 +21,7 @@ class Channel:
         self.closed = False
 
     def fileno(self) -> int:
-        """The descriptor, for a selector."""
+        """Return the descriptor, for a selector."""
         return self._socket.fileno()
 
     def send(self, message: Message) -> bool:

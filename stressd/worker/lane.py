@@ -1,8 +1,8 @@
 """A lane's operations: each calls the target once, judges what came back, and records it.
 
-Save: the owner first reads and judges its key, then writes its intent into the ledger, saves, and writes down how it ended.
-Read: what is known is noted, the target is called, the answer is judged. A lane is one thread; its row of the table, its
-session and its keys are its own.
+Save: the owner first reads and judges its key, then writes its intent into the ledger, saves, and writes down how it
+ended. Read: what is known is noted, the target is called, the answer is judged. A lane is one thread; its row of the
+table, its session and its keys are its own.
 """
 
 import random
@@ -32,7 +32,7 @@ RECENT: Final = 64
 
 
 class Served(NamedTuple):
-    """One operation as it went: whether all was well, how long the target took, where the answer came from, its payload."""
+    """One operation as it went: whether all was well, how long the target took, where its answer came from."""
 
     ok: bool
     service_ns: int = 0
@@ -57,8 +57,9 @@ class Recollection:
 class LaneParts:
     """What a lane is made of.
 
-    `number` is its place in the ledger: it owns `own_keys`; the process's lanes together own `process_keys`. Every cell is
-    checked of each read from the store, and of one in `cache_every` from a cache; one frame in `scribble_every` is edited.
+    `number` is its place in the ledger: it owns `own_keys`; the process's lanes together own `process_keys`. Every
+    cell is checked of each read from the store, and of one in `cache_every` from a cache; one frame in
+    `scribble_every` is edited.
     """
 
     number: int
@@ -279,7 +280,7 @@ class Lane:
         return self._scribbles % self.parts.scribble_every == 0
 
     def _scribble(self, key: int, frames: Frames) -> None:
-        """Edit a cell of a frame that is ours, read the key again, put the cell back: nobody else may have seen the edit."""
+        """Edit a cell of a frame of ours, read the key again, put the cell back: nobody else may have seen the edit."""
         began = _now()
         edit = scribble(frames, self._draw)
         if edit is not None and edit.protected:
@@ -337,9 +338,7 @@ class Lane:
         cells.observe(self._row, cells.LATENCY[op], late_ns + service_ns)
         return Served(ok=False, service_ns=service_ns)
 
-    def _ended(
-        self, op: str, source: str, how: str, service_ns: int, late_ns: int, payload_bytes: int = 0
-    ) -> Served:
+    def _ended(self, op: str, source: str, how: str, service_ns: int, late_ns: int, payload_bytes: int = 0) -> Served:
         row = self._row
         row[cells.INFLIGHT] = 0
         row[cells.OUTCOME[op, how]] += 1

@@ -80,14 +80,12 @@ class LoadWorker:
 
     def _loop(self, lane: Lane) -> Loop:
         spec, ledger = self._spec, self._bench.ledger
-        draws = Draws(
-            self._pool.mix, ledger.keys, spec.seed, lane.parts.number, lambda key: ledger.slot(key).acked_seq
-        )
+        draws = Draws(self._pool.mix, ledger.keys, spec.seed, lane.parts.number, lambda key: ledger.slot(key).acked_seq)
         save_keys = SaveKeys((key, ledger.slot(key).acked_seq) for key in lane.parts.own_keys)
         return Loop(lane, self._pool, draws, save_keys, self._take_starts if self._pool.rate is not None else None)
 
     def _take_starts(self) -> Starts:
-        """Return the process's intended starts; the first lane to ask drops those that fell due while there was no process."""
+        """Return the process's intended starts; the first lane to ask drops those that were missed."""
         with self._starts_lock:
             if self._starts is None:
                 pool, process = self._pool, self._spec.process
@@ -130,7 +128,7 @@ class LoadWorker:
                 release_at_s = now_s + RELEASE_EVERY_S
 
     def _report(self) -> None:
-        """Write what this process holds into its first lane's row; counters go on from what earlier processes counted."""
+        """Write what this process holds into its first lane's row; counters go on from those of earlier processes."""
         row = self._table.row(self._spec.first_lane)
         row[cells.ARROW_BYTES] = arrow_bytes()
         if not isinstance(self._target, TargetWithStats):
@@ -160,5 +158,3 @@ def collect_garbage() -> None:
     """Collect all that nobody holds."""
     gc.collect()
     release_memory()
-
-

@@ -1,9 +1,9 @@
-"""A lane's thread: for each intended start, the next operation, until it is told to drain; then a last look at its keys.
+"""A lane's thread: for each intended start, the next operation, until the drain; then a last look at its keys.
 
-Open model: intended start `k` of this process is `start + pacer.offset_ns(k)`; its lanes take the next `k` from a shared
-counter, so that a slow operation delays no one while a lane is free. A start that runs late is counted and its wait charged;
-one that is later than `max_late_s` is dropped, counted, and its wait charged too. Closed model: one operation after the
-other, with think time between.
+Open model: intended start `k` of this process is `start + pacer.offset_ns(k)`; its lanes take the next `k` from a
+shared counter, so that a slow operation delays no one while a lane is free. A start that runs late is counted and
+its wait charged; one that is later than `max_late_s` is dropped, counted, and its wait charged too. Closed model: one
+operation after the other, with think time between.
 """
 
 import itertools

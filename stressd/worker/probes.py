@@ -1,7 +1,7 @@
 """Probes: short scripted phases, each in a process of its own, that measure what a mixed load cannot.
 
-Each returns figures under the names of the criteria they are for. They save and read through lanes of their own, so that every read
-is judged and counted like any other.
+Each returns figures under the names of the criteria they are for. They save and read through lanes of their own, so
+that every read is judged and counted like any other.
 """
 
 import ctypes
@@ -199,7 +199,9 @@ def cache(run: ProbeRun) -> tuple[Figures, Detail]:
     session = target.open()
     names = tuple(f"payload_{i}" for i in range(settings.cache_features))
     plan = Content(kind="random", rows=(settings.cache_rows, settings.cache_rows), columns=10, names=names)
-    bench = replace(run.bench(target, plan, 1, "t"), recollection=recollection(_with_ttl(run.spec, option, settings), abilities))
+    bench = replace(
+        run.bench(target, plan, 1, "t"), recollection=recollection(_with_ttl(run.spec, option, settings), abilities)
+    )
     lane = bench.lane(0, session)
     from_store, from_cache, expected, hits = [], [], 0, 0
     for _ in range(settings.cache_rounds):

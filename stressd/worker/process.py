@@ -1,7 +1,7 @@
 """A worker process: told what it is, it builds its part of the run, works, and ends when asked or orphaned.
 
-Run as `python -m stressd.worker.process FD`, where FD is its end of the channel. The main thread listens and reports; all work
-is done by the lanes' threads.
+Run as `python -m stressd.worker.process FD`, where FD is its end of the channel. The main thread listens and
+reports; all work is done by the lanes' threads.
 """
 
 import ctypes

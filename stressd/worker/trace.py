@@ -1,4 +1,4 @@
-"""What a worker tells its parent beside the counters: the first error of each kind, and the first wrong read of each kind."""
+"""What a worker tells its parent beside the counters: the first error and the first wrong read of each kind."""
 
 import threading
 import traceback
@@ -25,7 +25,7 @@ class Trace:
             self._channel.send({"event": "error", "op": op, "kind": kind, "message": str(error), "trace": stack})
 
     def violated(self, kind: str, detail: str, keep: Callable[[str], str | None] | None = None) -> None:
-        """Tell of a violation, once per kind; `keep` writes its specimen into the folder it is given and returns the path."""
+        """Tell of a violation, once per kind; `keep` writes its specimen into the folder given and returns the path."""
         if self._first("violation", kind):
             specimen = keep(self._specimens) if keep is not None else None
             self._channel.send({"event": "violation", "kind": kind, "detail": detail, "specimen": specimen})

@@ -25,8 +25,8 @@ _STAMPS_FROM: Final = -len(STAMPS)
 _SEQ_AT: Final = _STAMPS_FROM + STAMPS.index("_seq")
 _INT64: Final = np.dtype(np.int64)
 _HOLDS: Final[dict[str, str]] = {
-    "bool": "bOuif",
-    "int": "iuOf",
+    "bool": "bOiu",
+    "int": "iuO",
     "float": "fO",
     "instant": "MO",
     "text": "OU",

@@ -3,6 +3,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+
 from featurestore import FeatureCache, FeatureStoreConfig, SimpleFeatureStore
 from featurestore.disk import Disk
 

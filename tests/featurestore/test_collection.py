@@ -3,6 +3,7 @@ import itertools
 import time
 
 import pandas as pd
+
 from featurestore import FeatureStoreConfig, SimpleFeatureStore
 from featurestore.disk import Disk
 

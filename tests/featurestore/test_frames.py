@@ -4,10 +4,11 @@ import decimal
 import numpy as np
 import pandas as pd
 import pytest
-from featurestore import InvalidFrame, datafile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
+
+from featurestore import InvalidFrame, datafile
 
 FORMATS = ("parquet", "arrow")
 

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pandas as pd
+
 from featurestore import FeatureStoreConfig, SimpleFeatureStore, UnknownGroup
 from featurestore.disk import Disk
 
@@ -100,7 +101,7 @@ def save_from_threads(base, me, answers):
         try:
             for number in range(8):
                 store.save_features("g", {"same": frame(me, number), f"p{me}t{thread}": frame(me, number)})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it counts
             failed.append(repr(error))
 
     threads = [threading.Thread(target=save, args=(thread,)) for thread in range(4)]
@@ -168,17 +169,6 @@ def save_and_stop(base, answers):
     config = FeatureStoreConfig(base, durability="relaxed", keep_versions=2, grace_seconds=0)
     store = SimpleFeatureStore(config, disk=StoppingDisk(durable=False))
     answers.put(store.commit("g", {"mine": frame(2, 0)}).number)
-
-
-def wait_until_stopped(pid):
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
-        found, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
-        if found == pid:
-            assert os.WIFSTOPPED(status)
-            return
-        time.sleep(0.005)
-    raise AssertionError("it did not stop in time")
 
 
 def state(pid):

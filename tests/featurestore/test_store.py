@@ -1,9 +1,14 @@
 import os
 import pickle
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
+
 from featurestore import (
     CommitUnknown,
     CorruptFeature,
@@ -20,7 +25,6 @@ from featurestore import (
     UnknownGroup,
     UnknownVersion,
 )
-from pandas.testing import assert_frame_equal
 
 
 def frame(value: float, rows: int = 5) -> pd.DataFrame:
@@ -147,7 +151,7 @@ def test_safe_names_are_taken(store, name):
 
 def test_one_frame_that_cannot_be_stored_keeps_all_from_being_written(store):
     twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
-    with pytest.raises(InvalidFrame, match="'bad'.*more than once"):
+    with pytest.raises(InvalidFrame, match=r"'bad'.*more than once"):
         store.save_features("movies", {"good": frame(1), "bad": twice})
     with pytest.raises(ValueError, match="nothing to save"):
         store.save_features("movies", {})
@@ -173,8 +177,6 @@ def test_a_dropped_group_is_gone_and_its_numbers_are_not_used_again(store):
 
 
 def test_a_store_that_was_deleted_and_made_anew_is_not_mistaken_for_the_old_one(tmp_path):
-    import shutil
-
     base = tmp_path / "base"
     old = SimpleFeatureStore(FeatureStoreConfig(base))
     old.save_features("movies", {"basic": frame(1)})
@@ -237,7 +239,7 @@ def test_a_base_that_is_a_file_is_refused(tmp_path):
 def test_a_closed_store_says_so(tmp_path):
     with SimpleFeatureStore(FeatureStoreConfig(tmp_path)) as store:
         store.save_features("movies", {"basic": frame(1)})
-    for call in (lambda: store.get_features(["basic"], "movies"), lambda: store.groups(), lambda: store.collect()):
+    for call in (lambda: store.get_features(["basic"], "movies"), store.groups, store.collect):
         with pytest.raises(StoreClosed):
             call()
 
@@ -262,6 +264,15 @@ def test_stats_count_what_is_on_disk(store):
     on_disk = [path for path in files_below(store.base_path) if "/data/" in path or "/log/" in path]
     assert stats.files == len(on_disk)
     assert stats.bytes == sum(map(os.path.getsize, on_disk))
+
+
+def test_importing_the_store_leaves_out_what_is_needed_later():
+    heavy = "{'pyarrow.parquet', 'pyarrow.dataset', 'featurestore.movies'} & set(sys.modules)"
+    asked = subprocess.run(
+        [sys.executable, "-c", f"import sys, featurestore; print({heavy} or 'none')"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert asked.stdout.strip() == "none"
 
 
 def test_errors_travel_between_processes():

@@ -73,9 +73,7 @@ def noisy_ticks(seed, slower, seconds=180):
     ticks = []
     for second in range(seconds):
         factor = host[second] * slower(max(0.0, second - WARMUP_S) / (seconds - WARMUP_S))
-        times = [
-            _times(rng, rate, usual_s * factor, sigma) for rate, usual_s in zip(RATES, USUAL_S, strict=True)
-        ]
+        times = [_times(rng, rate, usual_s * factor, sigma) for rate, usual_s in zip(RATES, USUAL_S, strict=True)]
         ticks.append(
             tick(
                 float(second + 1),

@@ -100,8 +100,7 @@ def test_without_pss_the_resident_size_counts_and_never_a_mix_of_both(made):
 
 def test_a_quiet_noisy_run_passes_and_never_fails(made):
     outcomes = [
-        decided("degradation", degradation(made.noisy_ticks(seed, lambda share: 1.0), 10))
-        for seed in range(30)
+        decided("degradation", degradation(made.noisy_ticks(seed, lambda share: 1.0), 10)) for seed in range(30)
     ]
     assert outcomes.count(Outcome.PASS) >= 27
     assert Outcome.FAIL not in outcomes
@@ -144,9 +143,7 @@ def test_a_mix_that_shifts_to_slow_operations_is_no_degradation(made):
 
 def test_a_class_that_comes_and_goes_does_no_harm(made):
     ticks = [
-        made.tick(t.at_s, counts=(0, 12, 25, 18, 0), p50_s=(None, 0.020, 0.0005, 0.006, None))
-        if t.at_s % 3
-        else t
+        made.tick(t.at_s, counts=(0, 12, 25, 18, 0), p50_s=(None, 0.020, 0.0005, 0.006, None)) if t.at_s % 3 else t
         for t in made.quiet_ticks()
     ]
     assert degradation(ticks, 10).value == pytest.approx(0)
@@ -169,10 +166,7 @@ def test_warm_up_does_not_count(made):
 
 
 def test_stalls_of_a_second_do_not_count(made):
-    ticks = [
-        made.tick(t.at_s, p50_s=(0.5,) * 5) if t.at_s in (150, 160, 170, 175) else t
-        for t in made.quiet_ticks()
-    ]
+    ticks = [made.tick(t.at_s, p50_s=(0.5,) * 5) if t.at_s in (150, 160, 170, 175) else t for t in made.quiet_ticks()]
     assert degradation(ticks, 10).value == pytest.approx(0)
 
 

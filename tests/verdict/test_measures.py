@@ -109,9 +109,7 @@ def test_too_few_cached_reads_are_inconclusive(from_load, counters):
     assert "100 are needed" in found(evidence, "cache_hit_rate").reason
 
 
-@pytest.mark.parametrize(
-    ("hits", "expected"), [(990, Outcome.PASS), (700, Outcome.FAIL), (800, Outcome.INCONCLUSIVE)]
-)
+@pytest.mark.parametrize(("hits", "expected"), [(990, Outcome.PASS), (700, Outcome.FAIL), (800, Outcome.INCONCLUSIVE)])
 def test_the_hit_rate_counts_reads_that_could_have_hit(from_load, counters, hits, expected):
     counted = counters()
     counted.add("reads_expected_cached", count=1_000)
@@ -213,9 +211,7 @@ def test_one_violation_fails_and_is_named(healthy, counters):
 
 
 def test_a_load_of_which_nothing_was_checked_is_no_pass(healthy, counters):
-    assert found(replace(healthy, total=counters().snapshot()), "data_integrity") == Inconclusive(
-        "nothing was checked"
-    )
+    assert found(replace(healthy, total=counters().snapshot()), "data_integrity") == Inconclusive("nothing was checked")
 
 
 def test_a_target_that_stores_nothing_holds_nothing_wrong(healthy, counters):
@@ -261,9 +257,7 @@ def test_a_probe_alone_decides_only_its_own_criteria(healthy, made, counters):
         probes={"generation": healthy.probes["generation"]},
     )  # fmt: skip
     decided = {
-        result.criterion.name
-        for result in judge(evidence).criteria
-        if result.outcome is not Outcome.NOT_APPLICABLE
+        result.criterion.name for result in judge(evidence).criteria if result.outcome is not Outcome.NOT_APPLICABLE
     }
     assert decided == {"generation_rate", "generation_memory", "worker_deaths"}
     assert judge(evidence).outcome == "pass"

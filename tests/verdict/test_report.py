@@ -37,9 +37,7 @@ def violated(healthy, counters):
     probes = {
         **healthy.probes,
         "concurrency": ProbeResult("concurrency", 1.0, {"concurrent_success_rate": 93.0}),
-        "memory": ProbeResult(
-            "memory", 1.0, error="ValueError: a | pipe, a <tag>, a [red]style[/] and \x1b[31mred"
-        ),
+        "memory": ProbeResult("memory", 1.0, error="ValueError: a | pipe, a <tag>, a [red]style[/] and \x1b[31mred"),
     }
     return replace(
         healthy,
@@ -179,14 +177,9 @@ def test_the_text_says_it_all_at_a_glance(healthy, report_of):
 
 
 def test_the_text_shows_each_outcome_with_its_sign_and_the_specimens(violated, report_of):
-    text = text_of(
-        report_of(violated, specimens=[{"kind": "lost", "path": "specimens/lost-0.json"}]), width=120
-    )
+    text = text_of(report_of(violated, specimens=[{"kind": "lost", "path": "specimens/lost-0.json"}]), width=120)
     line_of = {
-        criterion.name: line
-        for criterion in CRITERIA
-        for line in text.splitlines()
-        if f" {criterion.name} " in line
+        criterion.name: line for criterion in CRITERIA for line in text.splitlines() if f" {criterion.name} " in line
     }
     assert text.startswith("❌ DATA VIOLATION (exit code 3)")
     assert line_of["data_integrity"].startswith("❌")
@@ -196,6 +189,11 @@ def test_the_text_shows_each_outcome_with_its_sign_and_the_specimens(violated, r
     assert "target has no cache" in line_of["cache_speedup"]
     assert "violations: 2 lost" in text
     assert "specimen: kind lost, path specimens/lost-0.json" in text
+
+
+def test_a_narrow_terminal_still_shows_the_signs(violated, report_of):
+    lines = text_of(report_of(violated), width=40).splitlines()
+    assert sum(line.startswith(("✅", "⚠️", "❌", "❔")) for line in lines) == len(CRITERIA) - 3 + 1  # and the headline
 
 
 def test_piped_text_holds_no_control_codes_and_no_style_takes_effect(violated, report_of):

@@ -33,8 +33,7 @@ def test_a_third_of_wild_outliers_does_not_turn_the_slope():
 def test_the_interval_holds_the_true_slope_as_often_as_it_says():
     rng = np.random.default_rng(5)
     held = sum(
-        low <= 0.1 <= high
-        for _, low, high in (theil_sen(AT, 0.1 * AT + rng.normal(0, 3, 60)) for _ in range(300))
+        low <= 0.1 <= high for _, low, high in (theil_sen(AT, 0.1 * AT + rng.normal(0, 3, 60)) for _ in range(300))
     )
     assert 0.92 <= held / 300 <= 0.99
 

@@ -8,13 +8,12 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from featurestore.movies import MoviesFileError, generate_movies, load_movies
-
 from stressd import __version__
 from stressd.errors import TargetError, UsageError
+from stressd.node.state import RunRecord, StateFolder, boot_id
 from stressd.scenario import Scenario
 from stressd.scenario import Target as ScenarioTarget
 from stressd.scenario_file import expand_secrets
-from stressd.state import RunRecord, StateFolder, boot_id
 from stressd.targets.loading import load_target, with_folder
 from stressd.targets.protocol import Guarantees, Target, TargetSpec
 
@@ -88,4 +87,3 @@ def new_record(
         version=__version__,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-

@@ -1,14 +1,14 @@
 """The state folder: who may use it, what a run was, and where everything lies.
 
-    lock             held by the one daemon (flock); empty but for its process id
-    run.json         the run as resolved, without secrets; written atomically
-    ledger           what was intended, acknowledged and seen; outlives everything
-    table            the shared table of the run
-    content/         the movies and their features, mapped by all workers
-    store/           the embedded store, unless it was given another place
-    specimens/       the first wrong read of each kind
-    reports/         the last reports
-    archive/         the ledgers of earlier runs, the last few
+lock             held by the one daemon (flock); empty but for its process id
+run.json         the run as resolved, without secrets; written atomically
+ledger           what was intended, acknowledged and seen; outlives everything
+table            the shared table of the run
+content/         the movies and their features, mapped by all workers
+store/           the embedded store, unless it was given another place
+specimens/       the first wrong read of each kind
+reports/         the last reports
+archive/         the ledgers of earlier runs, the last few
 """
 
 import fcntl
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from stressd.errors import UsageError
+from stressd.files import write_atomically
 
 SCHEMA: Final = "stressd.run/1"
 KEPT_ARCHIVES: Final = 3
@@ -29,8 +30,9 @@ KEPT_REPORTS: Final = 20
 class RunRecord:
     """What `run.json` holds: enough to verify what is there, and to know whether a new run may go on with it.
 
-    `prefix` begins the names of the run's groups. `target_options` are as written, secrets unexpanded. `movies_path` is None for
-    generated movies. `one_process` says that the target lives in one process alone, so that nothing outlives it.
+    `prefix` begins the names of the run's groups. `target_options` are as written, secrets unexpanded. `movies_path`
+    is None for generated movies. `one_process` says that the target lives in one process alone, so that nothing
+    outlives it.
     """
 
     run_id: str
@@ -96,7 +98,7 @@ class StateFolder:
             holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(fd)
             raise UsageError(
-                f"{path}: another stressd (process {holder}) is using this state folder; stop it, or choose another with --state"
+                f"{path}: another stressd (process {holder}) uses this state folder; stop it, or choose another --state"
             ) from error
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
@@ -111,16 +113,13 @@ class StateFolder:
         return str(self.path / name)
 
     def read_record(self) -> RunRecord | None:
-        """Return what the last run was; None if there was none. UsageError if the file is damaged or of another version."""
+        """Return what the last run was, None if there was none. UsageError if the file is no record of this version."""
         try:
             text = (self.path / "run.json").read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         try:
-            data = json.loads(text)
-            if data.pop("schema") != SCHEMA:
-                raise ValueError("another schema")
-            return RunRecord(**data)
+            return _parsed(text)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UsageError(
                 f"{self.path}/run.json: cannot be read ({error}); move the folder away, or choose another with --state"
@@ -147,14 +146,11 @@ class StateFolder:
         return str(reports / f"{run_id}.json")
 
 
-def write_atomically(path: str, text: str) -> None:
-    """Replace a file by a new one with `text`: readers and crashes see the old or the new, never half."""
-    temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def _parsed(text: str) -> RunRecord:
+    data = json.loads(text)
+    if (schema := data.pop("schema")) != SCHEMA:
+        raise ValueError(f"its schema is {schema!r}, this stressd reads {SCHEMA!r}")
+    return RunRecord(**data)
 
 
 def boot_id() -> str:

@@ -1,7 +1,7 @@
 """What must be in place before anything runs: the target, the content, and a ledger, gone on with or begun.
 
-    what an earlier run left is checked with *its* settings
-    -> two processes try whether they share the target -> the earlier run is gone on with, or archived
+what an earlier run left is checked with *its* settings
+-> two processes try whether they share the target -> the earlier run is gone on with, or archived
 """
 
 import os
@@ -11,10 +11,11 @@ from datetime import date
 from typing import Any, Final
 
 from stressd.errors import TargetError, UsageError
-from stressd.preparation import Movies, choose_seed, load_or_generate, new_record, open_target
+from stressd.node.inputs import Movies, choose_seed, load_or_generate, new_record, open_target
+from stressd.node.state import RunRecord, StateFolder
+from stressd.node.verify import Checked, check_everything
 from stressd.scenario import Scenario
 from stressd.scenario_file.shaping import merged
-from stressd.state import RunRecord, StateFolder
 from stressd.supervisor.errand import Errand
 from stressd.targets.protocol import (
     Abilities,
@@ -25,7 +26,6 @@ from stressd.targets.protocol import (
     abilities_of,
     guarantees_of,
 )
-from stressd.verify import Checked, check_everything
 from stressd.worker.channel import Message
 from stressd.worker.spec import Role, WorkerSpec
 from stressd.workload.ledger import Ledger
@@ -167,9 +167,7 @@ def _begin_ledger(
     return record
 
 
-def _put_away(
-    previous: RunRecord, record: RunRecord, target: Target, state: StateFolder, wishes: Wishes
-) -> None:
+def _put_away(previous: RunRecord, record: RunRecord, target: Target, state: StateFolder, wishes: Wishes) -> None:
     """Archive an earlier run's ledger and remove its groups: its data is not this run's."""
     if _outlives(previous):
         wishes.say(f"archiving run {previous.run_id}: {previous.difference(record)} changed")

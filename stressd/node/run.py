@@ -9,24 +9,25 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from stressd import __version__
 from stressd.criteria import BY_NAME as _CRITERIA
 from stressd.errors import DaemonError, StressdError
-from stressd.founding import Founded, Wishes, found
 from stressd.metrics import VIOLATIONS
+from stressd.node.founding import Wishes, found
+from stressd.node.reporting import Reporter
+from stressd.node.settings import Ended, Settings
+from stressd.node.state import StateFolder
+from stressd.node.watch import RunState, Watch
 from stressd.observe.collector import Exporter
 from stressd.observe.derived import LaneInfo
 from stressd.observe.node_metrics import NodeMetrics
 from stressd.observe.server import ObserveServer, Sources
-from stressd.observe.status import Status
-from stressd.reporting import Reporter
 from stressd.scenario import ProbeName, Scenario
-from stressd.state import StateFolder
 from stressd.stats.table import Control, Table, column
 from stressd.supervisor.errand import Errand
 from stressd.supervisor.faults import FaultSchedule
@@ -34,7 +35,6 @@ from stressd.supervisor.signals import Signals
 from stressd.supervisor.supervisor import Slot, Supervisor
 from stressd.verdict.evidence import ProbeResult
 from stressd.verdict.verdict import judge
-from stressd.watch import RunState, Watch
 from stressd.worker.channel import Message
 from stressd.worker.spec import WorkerSpec
 
@@ -48,33 +48,6 @@ TURN_S: Final = 0.05
 REPORT_EVERY_S: Final = 300.0
 ALIVE_S: Final = 10.0
 _LAST_GOOD: Final = column("last_good_ns")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How one run is run, beside its scenario."""
-
-    state_path: str
-    movies_path: str | None = None
-    seed: int | None = None
-    processes: int | None = None
-    host: str = "127.0.0.1"
-    port: int = 9464
-    linger_s: float = 0.0
-    reports: Sequence[str] = ()
-    strict: bool = False
-    stop_on_violation: bool = False
-    show: Callable[[Status], None] = lambda status: None
-    say: Callable[[str], None] = lambda text: None
-    done: Callable[["Ended"], None] = lambda ended: None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run ended: the report, and the process's exit code."""
-
-    report: dict[str, Any]
-    exit_code: int
 
 
 def run(scenario: Scenario, settings: Settings) -> Ended:
@@ -103,7 +76,12 @@ class Node:
         """Run all phases, and report whatever ended them."""
         settings = self._settings
         wishes = Wishes(
-            settings.movies_path, settings.seed, settings.processes, settings.say, self._stopped, self._on_errand_message
+            settings.movies_path,
+            settings.seed,
+            settings.processes,
+            settings.say,
+            self._stopped,
+            self._on_errand_message,
         )
         self._founded = found(scenario, self._state, wishes)
         self._stack.callback(self._founded.target.teardown)
@@ -144,7 +122,7 @@ class Node:
         self._watch = Watch(founded, table, metrics, self._run, settings.show)
         sources = Sources(
             metrics=Exporter(table, self._lanes(), metrics).render,
-            status=lambda: self._watch.status.to_json(),
+            status=self._status,
             alive=lambda: time.monotonic() - self._turned_s < ALIVE_S,
             ready=lambda: self._run.state in ("warmup", "running"),
         )
@@ -153,6 +131,9 @@ class Node:
         self._stack.callback(server.stop)
         settings.say(f"metrics at http://{address}/metrics, the live page at http://{address}/")
         self._watch.start()
+
+    def _status(self) -> dict[str, object]:
+        return self._watch.status.to_json()
 
     def _carry_over(self) -> None:
         """Count what the check of the earlier run's data found as this run's own: in the first probe's row."""

@@ -1,7 +1,7 @@
 """The node's view of itself, once a second: samples, metrics, the criteria as they stand, what people are shown.
 
-A thread of its own, so that neither a scrape nor the supervisor ever waits for `/proc`. The main thread writes `RunState`; this one
-only reads it, and replaces `status` and `ticks` by new ones.
+A thread of its own, so that neither a scrape nor the supervisor ever waits for `/proc`. The main thread writes
+`RunState`; this one only reads it, and replaces `status` and `ticks` by new ones.
 """
 
 import logging
@@ -14,8 +14,8 @@ from typing import Final
 
 from stressd import __version__
 from stressd.criteria import STATUS_CODE
-from stressd.founding import Founded
 from stressd.metrics import OPS, RESTART_REASONS, WORKER_STATES
+from stressd.node.founding import Founded
 from stressd.observe.node_metrics import NodeMetrics
 from stressd.observe.status import CriterionStatus, NodeFacts, PoolFacts, Status, build_status
 from stressd.stats.table import Snapshot, Table
@@ -121,7 +121,7 @@ class Watch:
         )
 
     def _saturated(self, counted: Snapshot) -> bool:
-        """Say whether the generator set the pace, not the target: starts came late or never, and no core was left to it."""
+        """Say whether the generator set the pace: starts came late or never, and no core was left to it."""
         load = counted.rows(slice(0, self._scenario.lanes))
         behind = load.total("operations_dropped_total") + load.total("operations_late_total")
         done = sum(int(load.histogram("operation_latency_seconds", op).sum()) for op in OPS)
@@ -228,7 +228,8 @@ class Watch:
             value = float("nan") if result.value is None else result.value
             self._metrics.set("criterion_value", value, result.criterion.name)
         self._criteria = [
-            CriterionStatus.of(result.criterion, result.outcome, result.value, result.why) for result in verdict.criteria
+            CriterionStatus.of(result.criterion, result.outcome, result.value, result.why)
+            for result in verdict.criteria
         ]
 
     def _status(self, snapshot: Snapshot, usage: TreeUsage) -> Status:
@@ -271,7 +272,10 @@ class Watch:
             PoolFacts(
                 pool.name,
                 pool.processes,
-                {state: sum(slot.pool == pool.name and slot.state == state for slot in slots) for state in WORKER_STATES},
+                {
+                    state: sum(slot.pool == pool.name and slot.state == state for slot in slots)
+                    for state in WORKER_STATES
+                },
             )
             for pool in self._scenario.pools
         ]

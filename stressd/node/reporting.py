@@ -4,24 +4,21 @@ import logging
 import os
 import shlex
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from stressd.founding import Founded
-from stressd.scenario import Scenario
-from stressd.state import StateFolder
+from stressd.node.founding import Founded
+from stressd.node.settings import Settings
+from stressd.node.state import StateFolder
+from stressd.node.watch import RunState
 from stressd.supervisor.resources import environment
 from stressd.verdict.evidence import Evidence
 from stressd.verdict.report import Report, RunFacts, build_report
 from stressd.verdict.report_file import write_report
 from stressd.verdict.verdict import Verdict, exit_code
-from stressd.watch import RunState
 from stressd.worker.channel import Message
 from stressd.workload.frames import MovieContent, content_of
 from stressd.workload.ledger import Ledger
 from stressd.workload.movie_tables import MovieTables
-
-if TYPE_CHECKING:
-    from stressd.node import Settings
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +52,17 @@ class Reporter:
     def report(
         self,
         founded: Founded,
-        settings: "Settings",
+        settings: Settings,
         state: StateFolder,
         evidence: Evidence,
         verdict: Verdict,
         run: RunState,
         interrupted_by: int | None,
     ) -> tuple[Report, int]:
-        """Write the report into the state folder, and at the end where it was asked for; return it and the exit code."""
+        """Write the report into the state folder, at the end also where it was asked for."""
         timed = founded.scenario.duration_s is not None or not founded.scenario.pools
         code = exit_code(verdict, interrupted_by=interrupted_by, strict=settings.strict, timed=timed)
-        facts = self._facts(founded, settings, state, evidence, code, interrupted=timed and interrupted_by is not None)
+        facts = self._facts(founded, state, evidence, code, interrupted=timed and interrupted_by is not None)
         report = build_report(evidence, verdict, facts)
         write_report(report, state.report_path(founded.record.run_id))
         if run.state == "stopped":
@@ -76,7 +73,6 @@ class Reporter:
     def _facts(
         self,
         founded: Founded,
-        settings: "Settings",
         state: StateFolder,
         evidence: Evidence,
         code: int,
@@ -106,7 +102,7 @@ class Reporter:
             interrupted=interrupted,
             load_started_at=now - timedelta(seconds=evidence.load_s) if evidence.load_s else None,
             specimens=[os.path.relpath(path) for path in self._specimens],
-            run_again=_run_again(founded.scenario, founded, settings),
+            run_again=_run_again(founded),
         )
 
 
@@ -121,7 +117,8 @@ def _share_used(founded: Founded, state: StateFolder) -> float | None:
     return content.coverage(saves) if isinstance(content, MovieContent) else None
 
 
-def _run_again(scenario: Scenario, founded: Founded, settings: "Settings") -> str:
+def _run_again(founded: Founded) -> str:
+    scenario = founded.scenario
     words = ["stressd", "run", scenario.name, "--seed", str(founded.record.seed)]
     if scenario.duration_s is not None and scenario.pools:
         words += ["--duration", f"{scenario.duration_s:g}"]
@@ -130,5 +127,3 @@ def _run_again(scenario: Scenario, founded: Founded, settings: "Settings") -> st
     if founded.record.target != "embedded":
         words += ["--target", founded.record.target]
     return shlex.join(words)
-
-

@@ -1,7 +1,8 @@
 """A store against what had been acknowledged, after anything: a stop, a crash, a kill.
 
-Everything that is needed stands in the state folder. Each key is read once, round the cache, and judged as a read is judged while a
-load runs; with `resolve`, saves whose outcome nobody knew are settled. Nobody else may use the folder meanwhile.
+Everything that is needed stands in the state folder. Each key is read once, round the cache, and judged as a read is
+judged while a load runs; with `resolve`, saves whose outcome nobody knew are settled. Nobody else may use the folder
+meanwhile.
 """
 
 from collections import Counter
@@ -10,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stressd.errors import DaemonError, UsageError
-from stressd.preparation import open_target
+from stressd.node.inputs import open_target
+from stressd.node.state import RunRecord, StateFolder, boot_id
 from stressd.scenario import Scenario
-from stressd.state import RunRecord, StateFolder, boot_id
 from stressd.targets.protocol import DetailedSession, Frames, Guarantees, Session, TargetCorrupt, guarantees_of
 from stressd.workload.frames import content_of
 from stressd.workload.judge import Judge, Judgement
@@ -36,7 +37,8 @@ class Checked:
 
     def lines(self) -> Iterator[str]:
         """Yield what a person wants to know."""
-        yield f"{self.keys} keys: {self.right} right, {self.never_saved} never saved, {sum(self.violations.values())} wrong"
+        wrong = sum(self.violations.values())
+        yield f"{self.keys} keys: {self.right} right, {self.never_saved} never saved, {wrong} wrong"
         if self.settled:
             told = ", ".join(f"{count} {how}" for how, count in sorted(self.settled.items()))
             yield f"saves that were under way when it ended: {told}"
@@ -57,7 +59,7 @@ def check_everything(state: StateFolder, record: RunRecord, *, resolve: bool) ->
         tables = MovieTables.open(state.at("content"))
     except (ValueError, OSError) as error:
         raise UsageError(
-            f"{state.path}: what run {record.run_id} left cannot be checked: {error}; move the folder away to start anew"
+            f"{state.path}: what run {record.run_id} left cannot be checked: {error}; move the folder away"
         ) from error
     _, target = open_target(scenario.target, state)
     try:
@@ -123,7 +125,7 @@ class _Checker:
             found.never_saved += 1
 
     def _settle(self, key: int, note: tuple[int, int]) -> Judgement:
-        """A save was under way: its value or the one before it is right."""
+        """Judge a key whose last save was under way: its value or the one before it is right."""
         if self._resolve:
             resolution = self._judge.resolve(key, lambda: self._read(key))
             self._found.settled[_HOW[resolution.outcome]] += 1

@@ -1,0 +1,1 @@
+"""One machine's daemon: a scenario in, a report out."""

@@ -1,0 +1,38 @@
+"""How one run is run, beside its scenario, and how it ended."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stressd.observe.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one run is run, beside its scenario.
+
+    `show` is given the status once a second, by the watch's thread; `say` what people should know on the way;
+    `done` the end, before the linger.
+    """
+
+    state_path: str
+    show: Callable[[Status], None]
+    say: Callable[[str], None]
+    done: Callable[["Ended"], None]
+    movies_path: str | None = None
+    seed: int | None = None
+    processes: int | None = None
+    host: str = "127.0.0.1"
+    port: int = 9464
+    linger_s: float = 0.0
+    reports: Sequence[str] = ()
+    strict: bool = False
+    stop_on_violation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: the report, and the process's exit code."""
+
+    report: dict[str, Any]
+    exit_code: int
