@@ -55,9 +55,9 @@ class Line:
 class Criterion:
     """One success criterion.
 
-    `unit` is that of value and bounds; unit `yes` means 1 for yes and 0 for no. `needs` are the abilities that
-    target and scenario must have, or the criterion is not applicable. `probe` names the probe that measures it,
-    where a probe can: its figure then comes from the probe if the scenario runs it, from the load otherwise.
+    `unit` is that of value and bounds; unit `yes` means 1 for yes and 0 for no. `needs` are the abilities that target and
+    scenario must have, or the criterion is not applicable. `probe` names the probe that measures it, where a probe can:
+    its figure then comes from the probe if the scenario runs it, from the load otherwise.
     """
 
     name: str
@@ -168,6 +168,91 @@ CRITERIA: Final = (
         measures="growth of the process tree after warm-up, by its slope: over the run, per hour beyond ten minutes",
         window="load after warm-up",
         why="A leak that a minute hides ends a month-long run.",
+        needs=("load",),
+    ),
+    Criterion(
+        "memory_released",
+        "target",
+        "MB",
+        Line("<=", 20),
+        Line(">", 20),
+        measures="resident memory after collecting, over the level after one warm-up pass",
+        window="probe",
+        why="What a pass borrows it must give back.",
+        probe="memory",
+    ),
+    Criterion(
+        "cpu_at_rest",
+        "target",
+        "%",
+        *_below(50),
+        measures="processor time of our process tree over the cores it may use, under paced load",
+        window="load after warm-up",
+        why="A paced load must leave room for a peak, and the generator must not be the bottleneck.",
+        needs=("paced_load",),
+    ),
+    Criterion(
+        "cache_speedup",
+        "target",
+        "x",
+        Line(">=", 5),
+        Line("<", 2),
+        measures="median time of a read from the store over that of one from the cache",
+        window="whole load, or probe",
+        why="A cache that is not clearly faster only costs memory.",
+        needs=("storage", "cache"),
+        probe="cache",
+    ),
+    Criterion(
+        "cache_hit_rate",
+        "target",
+        "%",
+        Line(">", 80),
+        Line("<=", 80),
+        measures="cache hits among reads of a version that this process read before, within its time to live",
+        window="whole load, or probe",
+        why="Only reads that a cache could have answered count against it.",
+        needs=("storage", "cache"),
+        probe="cache",
+    ),
+    Criterion(
+        "cache_ttl_refresh",
+        "target",
+        "yes",
+        *_YES,
+        measures="an entry past its time to live is read anew, and is right",
+        window="probe",
+        why="A cache that never lets go serves yesterday's features.",
+        needs=("storage", "cache", "short_ttl"),
+        probe="cache",
+    ),
+    Criterion(
+        "recovery",
+        "target",
+        "yes",
+        *_YES,
+        measures="good service again by itself after each transient fault",
+        window="after each fault",
+        why="A store that needs a restart after a hiccup needs someone awake at night.",
+        needs=("load", "faults"),
+    ),
+    Criterion(
+        "data_integrity",
+        "target",
+        "violations",
+        *_NONE,
+        measures="data violations, concurrent or not, crash or not",
+        window="whole run",
+        why="A wrong feature is worse than none: a model believes it.",
+    ),
+    Criterion(
+        "degradation",
+        "target",
+        "%",
+        *_below(10),
+        measures="work per busy second, last part against first, by medians of windows",
+        window="load after warm-up",
+        why="A store that slows by a tenth in minutes is unusable in weeks.",
         needs=("load",),
     ),
     Criterion(

@@ -7,6 +7,7 @@ knows no more.
 from collections.abc import Callable
 from typing import Final, TextIO
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -86,19 +87,19 @@ def _in_ascii(text: str) -> str:
 
 def _criteria(report: Json, say: Callable[[str], str]) -> Table:
     table = _table()
-    table.add_column("", no_wrap=True, min_width=2)
-    table.add_column("criterion", no_wrap=True)
+    sign_width = max(cell_len(say(sign)) for sign in wording.MARKS.values())
+    table.add_column(f"{'':{sign_width}} criterion", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("passes at", no_wrap=True)
     table.add_column("why", overflow="fold")
     for criterion in report["criteria"]:
+        sign = set_cell_size(say(wording.mark(criterion["verdict"])), sign_width)
         cells = (
-            wording.mark(criterion["verdict"]),
-            wording.clean(criterion["name"]),
+            f"{sign} {wording.clean(criterion['name'])}",
             *(text(criterion) for text in (wording.value, wording.threshold, wording.why)),
         )
         style = "" if criterion["verdict"] == "pass" else _STYLES.get(criterion["verdict"], "")
-        styles = ("", style, style, "dim", "dim")
+        styles = (style, style, "dim", "dim")
         table.add_row(*(Text(say(cell), style=each) for cell, each in zip(cells, styles, strict=True)))
     return table
 

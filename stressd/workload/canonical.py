@@ -5,13 +5,14 @@ A column has a kind, and its canonical form is a few contiguous buffers:
     bool      one byte a cell: 0, 1, or 2 for null
     int       int64; if there are nulls, they are 0 and one byte a cell follows that says which
     float     float64; −0.0 is 0.0, and null is the one NaN of numpy
-    instant   int64 microseconds UTC, null the least int64; if any cell has nanoseconds besides, those follow as int64
+    instant   int64 microseconds UTC, null the least int64; nanoseconds, if any, follow as int64
     text      int64 lengths in bytes, −1 for null; then all UTF-8 end to end
     ints      int64 lengths of the lists, −1 for null; then the items, canonical
     texts     the same with text
 
-Widths, units, time zones, containers, dictionaries and offsets do not count. Another kind is a `KindMismatch`, but for
-0 and 1 in place of bool, and float in place of int where a null forces it. Functions here have no state: any thread.
+Widths, units, time zones, containers, dictionaries and offsets do not count. Another kind is a
+`KindMismatch`, but for 0 and 1 in place of bool, and float in place of int where a null forces it. Functions
+here have no state: any thread.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -40,7 +41,7 @@ class KindMismatch(ValueError):  # noqa: N818 - an outcome of judging, not a fai
 
 
 def canonical(values: Any, kind: Kind) -> Buffers:
-    """Return the canonical buffers of a column: a numpy, pandas or Arrow array. KindMismatch if it is of another kind."""
+    """Return the canonical buffers of a numpy, pandas or Arrow array. KindMismatch if it is of another kind."""
     if type(values) is np.ndarray:
         plain = _PLAIN.get((kind, values.dtype))
         if plain is not None:
@@ -191,9 +192,7 @@ def _instant(array: Any) -> Buffers:
 
 def _text(array: Any) -> Buffers:
     if array.type != _LARGE_STRING:
-        if not (
-            pa.types.is_string(array.type) or pa.types.is_null(array.type) or _is_string_view(array.type)
-        ):
+        if not (pa.types.is_string(array.type) or pa.types.is_null(array.type) or _is_string_view(array.type)):
             raise KindMismatch(f"{array.type} in place of text")
         array = array.cast(_LARGE_STRING)
     if not len(array):

@@ -1,7 +1,7 @@
 """A frame's columns as arrays, without paying for a Series each.
 
-`frame[name]` costs 12 µs with pandas 3, and one read of six feature tables has 110 columns. pandas' own way to the
-arrays costs under one; where a future pandas has it no longer, the public way takes its place.
+`frame[name]` costs 12 µs with pandas 3, and one read of six feature tables has 110 columns. pandas' own way
+to the arrays costs under one; where a future pandas has it no longer, the public way takes its place.
 """
 
 from collections.abc import Callable

@@ -1,12 +1,14 @@
 """What a save holds: frames that are a pure function of (content, run seed, key, writer, sequence).
 
-Every frame ends in four int64 stamp columns: `_key`, `_writer`, `_seq` and `_sum`, the canonical sum of its payload
-under a seed that covers all of these and the frame's name. So one of another key, writer, sequence, name or run is
-told at once, and any value can be made again to see what became of it. Sums and payload sizes leave the stamps out.
+Every frame ends in four int64 stamp columns: `_key`, `_writer`, `_seq` and `_sum`, the canonical sum of its
+payload under a seed that covers all of these and the frame's name. So one of another key, writer, sequence,
+name or run is told at once, and any value can be made again to see what became of it. Sums and payload sizes
+leave the stamps out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from math import gcd
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -159,8 +161,8 @@ class RandomContent(_Seeded):
     def __init__(self, plan: scenario.Content, seed: int) -> None:
         super().__init__(plan, seed)
         self._columns = tuple(f"c{i}" for i in range(plan.columns))
-        floats: tuple[Kind, ...] = ("float",) * plan.columns
-        layout = Layout(("id", *self._columns), ("int", *floats))
+        kinds: list[Kind] = ["int", *repeat("float", plan.columns)]
+        layout = Layout(("id", *self._columns), tuple(kinds))
         self.layouts: Mapping[str, Layout] = dict.fromkeys(self.names, layout)
 
     def _all_shapes(self, key: int, seq: int) -> dict[str, Shape]:
@@ -180,8 +182,9 @@ class RandomContent(_Seeded):
 class MovieContent(_Seeded):
     """The feature groups of a run of movies, the same movies in all groups of a save. One thread each.
 
-    A key's saves walk over all movies: each begins `stride` movies after the one before (round the end), where stride is
-    prime to their number and, if there are enough movies, no two saves in succession share one.
+    A key's saves walk over all movies: each begins `stride` movies after the one before (round the end),
+    where stride is prime to their number and, if there are enough movies, no two saves in succession share
+    one.
     """
 
     def __init__(self, tables: MovieTables, plan: scenario.Content, seed: int) -> None:

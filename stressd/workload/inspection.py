@@ -1,7 +1,8 @@
-"""Looking at one frame that came back: is it a save's frame, whole and unharmed, and of which save; if not, what is it?
+"""Looks at one frame that came back: whether it is a save's, unharmed, and of which; if not, what it is.
 
-`glance` and `cells_right` are the hot path and only say yes or no. `examine` says what is wrong, by making the frames
-of all saves again that it might have come from. One inspector a lane: it remembers what frames look like.
+`glance` and `cells_right` are the hot path and only say yes or no. `examine` says what is wrong, by making
+the frames of all saves again that it might have come from. One inspector a lane: it remembers what frames
+look like.
 """
 
 import sys
@@ -47,12 +48,8 @@ class Inspector:
     """Inspects frames of one content. For one thread."""
 
     def __init__(self, content: Content, writer: int = 0) -> None:
-        self._content = content
-        self._writer = writer
-        self._layouts = dict(content.layouts)
-        self._known = {
-            name: (layout.index, list(range(len(layout.index)))) for name, layout in self._layouts.items()
-        }
+        self._content = content self._writer = writer self._layouts = dict(content.layouts) self._known =
+        {name: (layout.index, list(range(len(layout.index)))) for name, layout in self._layouts.items()}
         self._dtypes: dict[str, list[Any]] = {}
 
     # --- Hot path --------------------------------------------------------------------------------
@@ -162,9 +159,7 @@ class Inspector:
         if columns_sum(payload, self._layouts[name].kinds, identity) == total & MASK:
             if (own_key, writer) == (key, self._writer):
                 return Finding(None, seq)
-            return Finding(
-                "phantom", seq, f"{name}: of key {own_key}, writer {writer}, not {key}, {self._writer}"
-            )
+            return Finding("phantom", seq, f"{name}: of key {own_key}, writer {writer}, not {key}, {self._writer}")
         rows = len(columns[0])
         if own_key == key and seq > 0 and rows != (expected := self._rows(key, name, seq)):
             return Finding("schema", seq, f"{name}: {rows} rows instead of {expected}")
@@ -173,9 +168,7 @@ class Inspector:
     def _rows(self, key: int, name: str, seq: int) -> int:
         return self._content.shapes(key, seq)[name].rows
 
-    def _damaged(
-        self, columns: list[Any], kinds: tuple[Kind, ...], name: str, key: int, seqs: list[int]
-    ) -> Finding:
+    def _damaged(self, columns: list[Any], kinds: tuple[Kind, ...], name: str, key: int, seqs: list[int]) -> Finding:
         """Tell a mixture of saves from damaged cells, by making the candidates again."""
         candidates = list(dict.fromkeys(reversed([seq for seq in seqs if seq > 0])))[:CANDIDATES_MOST]
         actual = np.stack([cells(column, kind) for column, kind in zip(columns, kinds, strict=True)])
@@ -198,13 +191,10 @@ class Inspector:
         self, actual: NDArray[np.int64], kinds: tuple[Kind, ...], name: str, key: int, seq: int
     ) -> NDArray[np.bool_]:
         """Return which cells (columns × rows) are those of that save."""
-        frame = self._content.frame(key, name, seq, self._writer)
-        expected = np.stack(
-            [cells(column, kind) for column, kind in zip(all_columns(frame), kinds, strict=True)]
-        )
-        rows = min(actual.shape[1], expected.shape[1])
-        same = np.zeros(actual.shape, dtype=np.bool_)
-        same[:, :rows] = actual[:, :rows] == expected[:, :rows]
+        frame = self._content.frame(key, name, seq, self._writer) expected = np.stack([cells(column, kind) for
+        column, kind in zip(all_columns(frame), kinds, strict=True)]) rows = min(actual.shape[1],
+        expected.shape[1]) same = np.zeros(actual.shape, dtype=np.bool_) same[:, :rows] = actual[:, :rows] ==
+        expected[:, :rows]
         return same
 
     def _first(self, same: NDArray[np.bool_], name: str) -> str:

@@ -1,26 +1,35 @@
-"""Is what a read returned right, given what had been promised and acknowledged around it?
+"""Whether what a read returned is right, given what had been promised and acknowledged around it.
 
-A lane calls `before`, reads, calls `after`, and, if that leaves a suspicion, `confirm`. With a store that keeps its
-claims no order of events leads to an accusation. For claim `latest`, with L the acknowledged and M the newest seen
-sequence taken before the read, U the newest intent taken after it, and s what the read returned:
+A lane calls `before`, reads, calls `after`, and, if that leaves a suspicion, `confirm`. With a store that
+keeps its claims no order of events leads to an accusation. For claim `latest`, with L the acknowledged and M
+the newest seen sequence taken before the read, U the newest intent taken after it, and s what the read
+returned:
 
-- *A save begins while the read runs.* Its intent is in the ledger before the save starts, and U is taken after the read
-  ended, so s ≤ U whichever value the read found.
-- *A save is acknowledged while the read runs.* L was taken before, so it is the older one, and both values are allowed.
-- *A save was acknowledged before the read began* but the owner has not stored it yet: L is too small, which allows more.
-- *Two reads overlap a save.* The first to end may have seen the new value and the second, which began before that end,
-  the old one: M is stored after a read ended and taken before a read begins, so only reads in succession are compared.
-- *A save fails* for certain: the owner stores its bit after `save` raised, when a right store shows its value to nobody,
-  before or after. Bits of older sequences are cleared before their place is used again, and read before the intent.
-- *A save's outcome is unknown.* s may be it or L, until the owner has read and decided; the value it did not find
-  counts as failed from then on. What a reader saw before is in M, so that flipping back is found.
-- *A process is killed between two stores.* Before the intent: nothing was saved. After it: unknown. Between commit and
-  `acked_seq`: L is too small.
+- *A save begins while the read runs.* Its intent is in the ledger before the save starts, and U is taken
+  after the read ended, so s ≤ U whichever value the read found.
+- *A save is acknowledged while the read runs.* L was taken before, so it is the older one, and both values
+  are allowed.
+- *A save was acknowledged before the read began* but the owner has not stored it yet: L is too small, which
+  allows more.
+- *Two reads overlap a save.* The first to end may have seen the new value and the second, which began before
+  that end, the old one: M is stored after a read ended and taken before a read begins, so only reads in
+  succession are compared.
+- *A save fails* for certain: the owner stores its bit after `save` raised, when a right store shows its value
+  to nobody, before or after. Bits of older sequences are cleared before their place is used again, and read
+  before the intent.
+- *A save's outcome is unknown.* s may be it or L, until the owner has read and decided; the value it did not
+  find counts as failed from then on. What a reader saw before is in M, so that flipping back is found.
+- *A process is killed between two stores.* Before the intent: nothing was saved. After it: unknown. Between
+  commit and `acked_seq`: L is too small.
 - *A cell of M is overwritten by a slower reader.* M is too small, which allows more.
-- *A save is lost, and confirmed to be.* It is excused: readers are held to nothing until the next acknowledged one.
+- *A save is lost, and confirmed to be.* It is excused: readers are held to nothing until the next
+  acknowledged one.
+- *A reader confirms while the owner goes on.* The owner reads L before it saves anything newer: either it saw L,
+  which is in M, or it found it lost, which is in the excuse.
 
-A weaker claim moves the bounds: `session` holds a reader to what its own lane saw acknowledged since it began,
-`bounded` to what this lane knew to be acknowledged that long ago, `eventual` to nothing; none of them to M.
+A weaker claim moves the bounds: `session` holds a reader to what its own lane saw acknowledged since it
+began, `bounded` to what this lane knew to be acknowledged that long ago, `eventual` to nothing; none of them
+to M.
 """
 
 import time
@@ -44,8 +53,9 @@ _BY_WEIGHT: Final = ("schema", "aliased", "torn", "corrupt", "phantom", "fractur
 class Judgement(NamedTuple):
     """What a read was. `kind` is one of `metrics.VIOLATIONS`, or None if nothing is wrong.
 
-    `suspect`: it is older than what had been acknowledged; `confirm` says whether that is `stale` or `lost`. `seq` is the
-    oldest sequence among the names, `newest` the newest; rows, payload bytes and cells compared are over all names.
+    `suspect`: it is older than what had been acknowledged; `confirm` says whether that is `stale` or `lost`.
+    `seq` is the oldest sequence among the names, `newest` the newest; rows, payload bytes and cells compared
+    are over all names.
     """
 
     kind: str | None = None
@@ -84,9 +94,7 @@ class Judge:
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         if ledger.writers != 1:
-            raise ValueError(
-                f"{ledger.path}: {ledger.writers} writers a key; the judge knows keys of one writer"
-            )
+            raise ValueError(f"{ledger.path}: {ledger.writers} writers a key; the judge knows keys of one writer")
         self.cells_ns = 0
         self._ledger = ledger
         self._slots, self._marks = ledger.slots, ledger.marks
@@ -153,7 +161,7 @@ class Judge:
         return held
 
     def _fast(self, key: int, intent: int, frames: Mapping[str, Any], full: bool) -> Judgement | None:
-        """Return the judgement if all names are right and of one save that was begun; None leaves it to a closer look."""
+        """Return the judgement if all names are right and of one begun save; None asks for a closer look."""
         inspector, content, names = self._inspector, self._content, self._names
         assert inspector is not None and content is not None  # noqa: S101, PT018 - for the type checker
         seq = inspector.seq_of(frames.get(names[0]), names[0])
@@ -200,9 +208,7 @@ class Judge:
         if finding.kind is not None:
             return finding
         if not 0 < finding.seq <= intent:
-            return Finding(
-                "phantom", finding.seq, f"{name}: save {finding.seq}, but only {intent} were begun"
-            )
+            return Finding("phantom", finding.seq, f"{name}: save {finding.seq}, but only {intent} were begun")
         if self._has_failed(key, finding.seq):
             return Finding("phantom", finding.seq, f"{name}: save {finding.seq} had failed")
         return finding
@@ -215,9 +221,7 @@ class Judge:
             newest=max(seqs.values()),
             rows=sum(shape.rows for shape in shapes.values()),
             payload_bytes=sum(shape.payload_bytes for shape in shapes.values()),
-            cells=sum(
-                shape.rows * len(self._content.layouts[name].columns) for name, shape in shapes.items()
-            ),
+            cells=sum(shape.rows * len(self._content.layouts[name].columns) for name, shape in shapes.items()),
         )
 
     def _has_failed(self, key: int, seq: int) -> bool:
@@ -248,8 +252,9 @@ class Judge:
     ) -> Judgement:
         """Turn a suspicion into `stale` (the acknowledged save was seen, some time) or `lost` (it never was).
 
-        `reread` reads the key round every cache and returns None for a KeyError; what else it raises is no answer, and
-        without an answer nothing is called lost. `sleep` is called with seconds, a quarter of a second in all.
+        `reread` reads the key round every cache and returns None for a KeyError; what else it raises is no
+        answer, and without an answer nothing is called lost. `sleep` is called with seconds, a quarter of a
+        second in all.
         """
         acked, answers = note[0], 0
         for pause_s in CONFIRM_PAUSES_S:
@@ -284,10 +289,11 @@ class Judge:
     def resolve(self, key: int, reread: Reread, sleep: Callable[[float], None] = time.sleep) -> Resolution:
         """Decide, as the key's owner, what became of its newest save, by reading: it is there, or it never will be.
 
-        To be called when its process is reaped, or `save` raised. UNKNOWN remains where the value is damaged, or of mixed
-        saves where groups are not atomic, or where reads are not `latest`: then both values stay allowed, and the next save
-        settles it. With late writes too, but there the next save could be overtaken: the key is to be retired. What
-        `reread` raises goes through; it returns None for a KeyError.
+        To be called when its process is reaped, or `save` raised. UNKNOWN remains where the value is damaged,
+        or of mixed saves where groups are not atomic, or where reads are not `latest`: then both values stay
+        allowed, and the next save settles it. With late writes too, but there the next save could be
+        overtaken: the key is to be retired. What `reread` raises goes through; it returns None for a
+        KeyError.
         """
         slots, at = self._slots, key * SLOT_CELLS
         intent, acked = slots[at], slots[at + ACKED]
@@ -304,15 +310,11 @@ class Judge:
         self._ledger.unknown(key, intent)
         return Resolution(Outcome.UNKNOWN, judged)
 
-    def _decided(
-        self, key: int, intent: int, frames: Mapping[str, Any] | None, judged: Judgement
-    ) -> Resolution:
+    def _decided(self, key: int, intent: int, frames: Mapping[str, Any] | None, judged: Judgement) -> Resolution:
         if frames is not None and judged.seq == intent:
             if self._stamped_total(frames) != self._slots[key * SLOT_CELLS + SUM]:
                 self._ledger.unknown(key, intent)
-                corrupt = judged._replace(
-                    kind="corrupt", detail=f"save {intent} is not what was meant to be saved"
-                )
+                corrupt = judged._replace(kind="corrupt", detail=f"save {intent} is not what was meant to be saved")
                 return Resolution(Outcome.UNKNOWN, corrupt)
             self._ledger.ack(key, intent)
             return Resolution(Outcome.ACKED, judged)

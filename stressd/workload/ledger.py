@@ -14,19 +14,20 @@ Byte layout, little-endian, all cells u64 unless said otherwise:
 
 A slot is eight cells, and has one writer, so there are no locks:
 
-    intent_seq | acked_seq | acked_commit | failed_bits | unknown_bits | intent_sum | state, epoch << 8 | verified_seq
+    intent_seq | acked_seq | acked_commit | failed_bits | unknown_bits | intent_sum | state, epoch << 8 |
+    verified_seq
 
-The bits are the outcomes of the last 64 sequences: bit s mod 64 belongs to the newest s ≤ intent_seq that fits.
-Sequences begin at 1; 0 is none. A commit is stored plus one; 0 is none.
+The bits are the outcomes of the last 64 sequences: bit s mod 64 belongs to the newest s ≤ intent_seq that
+fits. Sequences begin at 1; 0 is none. A commit is stored plus one; 0 is none.
 
-Orders that must hold. The owner clears a sequence's bits and stores its sum before it stores `intent_seq`, all that
-before it saves; and it stores `acked_seq` last. A reader loads the bits first and `intent_seq` after them: while that
-is less than 64 ahead, the bit belonged to the sequence it asks for. Each cell is stored with one aligned 8-byte write
-(an item of `memoryview.cast("Q")`), so that nobody sees half of one.
+Orders that must hold. The owner clears a sequence's bits and stores its sum before it stores `intent_seq`,
+all that before it saves; and it stores `acked_seq` last. A reader loads the bits first and `intent_seq` after
+them: while that is less than 64 ahead, the bit belonged to the sequence it asks for. Each cell is stored with
+one aligned 8-byte write (an item of `memoryview.cast("Q")`), so that nobody sees half of one.
 
-A key's own two cells are written by many without a lock: a lost update makes the check weaker for a while and can
-accuse nobody. The second is the excuse: after a confirmed loss the lost sequence no longer holds readers to anything,
-until a newer one is acknowledged; so one lost save is reported once, not by each read after it.
+A key's own two cells are written by many without a lock: a lost update makes the check weaker for a while and
+can accuse nobody. The second is the excuse: after a confirmed loss the lost sequence no longer holds readers
+to anything, until a newer one is acknowledged; so one lost save is reported once, not by each read after it.
 """
 
 import errno
@@ -95,9 +96,7 @@ class Ledger:
     `slots` and `marks` are the raw cells, for a loop that cannot pay for a call.
     """
 
-    def __init__(
-        self, path: str, mapped: mmap.mmap, keys: int, writers: int, run_id: str, boot_id: str
-    ) -> None:
+    def __init__(self, path: str, mapped: mmap.mmap, keys: int, writers: int, run_id: str, boot_id: str) -> None:
         self.path, self.keys, self.writers, self.run_id, self.boot_id = path, keys, writers, run_id, boot_id
         self._map = mapped
         self._stride = SLOT_CELLS * writers
@@ -108,7 +107,7 @@ class Ledger:
 
     @classmethod
     def create(cls, path: str, keys: int, writers: int = 1, *, run_id: str, boot_id: str) -> Self:
-        """Create the file, empty, in place of what is there. All its blocks are allocated now: a full disk fails here."""
+        """Create the file, empty, in place of what is there; a full disk fails here, not later."""
         fresh = f"{path}.new"
         fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -155,9 +154,7 @@ class Ledger:
     def at(self, key: int, writer: int = 0) -> int:
         """Return the place of the slot's first cell in `slots`. IndexError for a key or writer that is not there."""
         if not (0 <= key < self.keys and 0 <= writer < self.writers):
-            raise IndexError(
-                f"{self.path}: no slot for key {key}, writer {writer}: {self.keys} × {self.writers}"
-            )
+            raise IndexError(f"{self.path}: no slot for key {key}, writer {writer}: {self.keys} × {self.writers}")
         return key * self._stride + writer * SLOT_CELLS
 
     def claim(self, key: int, writer: int = 0) -> int:
@@ -264,14 +261,9 @@ class Ledger:
 
     def slot(self, key: int, writer: int = 0) -> Slot:
         """Return the slot as it stands."""
-        at = self.at(key, writer)
-        intent, acked, commit, failed, unknown, total, state, verified = self.slots[
-            at : at + SLOT_CELLS
-        ].tolist()
-        kind, epoch = State(state & 0xFF), state >> _EPOCH_SHIFT
-        return Slot(
-            intent, acked, commit - 1 if commit else None, failed, unknown, total, kind, epoch, verified
-        )
+        at = self.at(key, writer) intent, acked, commit, failed, unknown, total, state, verified =
+        self.slots[at : at + SLOT_CELLS].tolist() kind, epoch = State(state & 0xFF), state >> _EPOCH_SHIFT
+        return Slot(intent, acked, commit - 1 if commit else None, failed, unknown, total, kind, epoch, verified)
 
 
 def open_or_none(path: str) -> Ledger | None:
@@ -312,8 +304,6 @@ def _parsed(path: str, header: bytes) -> tuple[int, int, str, str]:
         raise ValueError(f"{path}: a ledger of version {version}; this stressd reads version {VERSION}")
     checksum = int.from_bytes(header[_CHECKSUM_AT : _CHECKSUM_AT + 8], "little")
     if checksum != xxhash.xxh3_64_intdigest(header[:_CHECKSUM_AT]):
-        raise ValueError(
-            f"{path}: the header is damaged (its checksum is wrong); start with an empty state folder"
-        )
+        raise ValueError(f"{path}: the header is damaged (its checksum is wrong); start with an empty state folder")
     run_id = header[_RUN_AT:_BOOT_AT].rstrip(b"\0").decode("ascii")
     return keys, writers, run_id, header[_BOOT_AT:_CHECKSUM_AT].rstrip(b"\0").decode("ascii")

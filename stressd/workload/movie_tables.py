@@ -1,9 +1,10 @@
 """The features of all movies, computed once by the daemon, as Arrow files that all workers map.
 
-A folder holds `<group>.arrow` for each of the six feature groups, `movies.arrow` with the movies themselves as JSON, and
-`content.json`, which is written last and says of which movies and day all this is, with the checksum of every file.
-Booleans are stored a byte each, so that a slice is the numpy array; floats are canonical (no −0.0, one NaN), so that a
-slice can be hashed as it lies. Mapped memory is read-only and shared; slices are views of it.
+A folder holds `<group>.arrow` for each of the six feature groups, `movies.arrow` with the movies themselves
+as JSON, and `content.json`, which is written last and says of which movies and day all this is, with the
+checksum of every file. Booleans are stored a byte each, so that a slice is the numpy array; floats are
+canonical (no −0.0, one NaN), so that a slice can be hashed as it lies. Mapped memory is read-only and shared;
+slices are views of it.
 """
 
 import hashlib
@@ -47,7 +48,8 @@ class Base:
 def build_base(movies: Sequence[object], as_of: date, path: str) -> Base:
     """Write the features of all movies into the folder, unless exactly they are there already.
 
-    What is no mapping is left out. ValueError if nothing is left. To be called in one process, before others map the folder.
+    What is no mapping is left out. ValueError if nothing is left. To be called in one process, before others
+    map the folder.
     """
     kept = [dict(movie) for movie in movies if isinstance(movie, Mapping)]
     if not kept:
@@ -166,15 +168,11 @@ class Table:
 
     def __init__(self, path: str) -> None:
         with pa.memory_map(path) as source:
-            self._table = pa.ipc.open_file(
-                source
-            ).read_all()  # views of the map, which lives as long as they do
-        self.rows: int = self._table.num_rows
-        self.names: tuple[str, ...] = tuple(self._table.column_names)
+            self._table = pa.ipc.open_file(source).read_all()  # views of the map, which lives as long as they do
+        self.rows: int = self._table.num_rows self.names: tuple[str, ...] = tuple(self._table.column_names)
         self.kinds: tuple[Kind, ...] = tuple(field.metadata[b"kind"].decode() for field in self._table.schema)
-        self.columns = [
-            _COLUMN_TYPES[kind](_flat(self._table.column(i)), kind) for i, kind in enumerate(self.kinds)
-        ]
+        self.columns = [_COLUMN_TYPES[kind](_flat(self._table.column(i)), kind) for i, kind in
+        enumerate(self.kinds)]
 
     def payload_bytes(self, spans: Iterable[Span]) -> int:
         """Return how many bytes the canonical form of the rows takes."""
@@ -254,9 +252,8 @@ _TEXT_DTYPE: Final[Any] = pd.Series(["text"]).dtype
 
 def text_column(texts: Any) -> Any:
     """Return Arrow text as pandas' own: `str` over the same memory with pandas 3, objects before."""
-    if isinstance(_TEXT_DTYPE, pd.StringDtype):
-        return _TEXT_DTYPE.__from_arrow__(texts)
-    return texts.to_numpy(zero_copy_only=False)
+    from_arrow = getattr(_TEXT_DTYPE, "__from_arrow__", None)
+    return texts.to_numpy(zero_copy_only=False) if from_arrow is None else from_arrow(texts)
 
 
 def _augmented_bounds(basic: Any, augmented: Any) -> NDArray[np.int64]:
@@ -266,7 +263,8 @@ def _augmented_bounds(basic: Any, augmented: Any) -> NDArray[np.int64]:
     expected = np.repeat(np.asarray(basic.column("movie_id")), counts)
     if not np.array_equal(expected, np.asarray(augmented.column("movie_id"))):
         raise ValueError(
-            "augmented: the rows of a movie are not those that its popularity says, so they cannot be told apart"
+            "augmented: the rows of a movie are not those that its popularity says, so they cannot be told
+            apart"
         )
     return np.concatenate([[0], np.cumsum(counts)])
 
@@ -300,10 +298,8 @@ class MovieTables:
 
     def movies(self, spans: Iterable[Span]) -> list[dict[str, Any]]:
         """Return movies as they were loaded, the caller's own."""
-        lines = (
-            line for start, stop in spans for line in self._movies.slice(start, stop - start).to_pylist()
-        )
-        loaded: list[dict[str, Any]] = json.loads(b"[" + b",".join(lines) + b"]")
+        lines = (line for start, stop in spans for line in self._movies.slice(start, stop -
+        start).to_pylist()) loaded: list[dict[str, Any]] = json.loads(b"[" + b",".join(lines) + b"]")
         return loaded
 
 

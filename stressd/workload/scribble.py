@@ -1,8 +1,8 @@
 """Writing into a frame on purpose, to find out who else sees it.
 
-A frame that a read returned belongs to its caller, and one that was saved stays its caller's. One numeric payload cell
-is set to a reserved value that content never has; whoever reads that value from the store has found two owners of
-one frame (`aliased`).
+A frame that a read returned belongs to its caller, and one that was saved stays its caller's. One numeric
+payload cell is set to a reserved value that content never has; whoever reads that value from the store has
+found two owners of one frame (`aliased`).
 """
 
 import random

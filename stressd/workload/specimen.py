@@ -30,8 +30,9 @@ def write_specimen(
 ) -> str | None:
     """Write `<kind>-<lane>.json` and, beside it, each name's frame as it was read and as it should have been.
 
-    `recent` are the operations before, newest last; the last 200 are kept. Frames are Parquet, or CSV where that cannot
-    hold them, of at most 10,000 rows. Returns the path of the JSON; None if it could not be written. Never raises.
+    `recent` are the operations before, newest last; the last 200 are kept. Frames are Parquet, or CSV where
+    that cannot hold them, of at most 10,000 rows. Returns the path of the JSON; None if it could not be
+    written. Never raises.
     """
     try:
         os.makedirs(folder, exist_ok=True)
@@ -81,7 +82,7 @@ def _pair(
 
 
 def _expected_seq(judged: Judgement, acked: int) -> int:
-    """Return the save whose frames should have come: what it resembles if its cells are wrong, else what was acknowledged."""
+    """Return the save that should have come: the one it resembles, or else the one acknowledged."""
     if judged.kind in ("corrupt", "torn", "schema", "aliased") and judged.seq > 0:
         return judged.seq
     return acked
@@ -92,9 +93,7 @@ def _stamps(frame: Any) -> dict[str, list[str]] | None:
     if not isinstance(frame, pd.DataFrame):
         return None
     return {
-        stamp: [str(value) for value in frame[stamp].drop_duplicates().head(8)]
-        for stamp in STAMPS
-        if stamp in frame
+        stamp: [str(value) for value in frame[stamp].drop_duplicates().head(8)] for stamp in STAMPS if stamp in frame
     }
 
 

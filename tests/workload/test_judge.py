@@ -107,7 +107,7 @@ REPRESENTATIONS = {
     "categories": lambda frame: frame.astype(dict.fromkeys([frame.columns[0], "_seq"], "category")),
     "column labels as objects": lambda frame: frame.set_axis(pd.Index(list(frame.columns), dtype=object), axis=1),
     "bool as 0 and 1": lambda frame: frame.astype(
-        {name: "int8" for name, dtype in frame.dtypes.items() if dtype == bool}
+        {name: "int8" for name, dtype in frame.dtypes.items() if dtype.kind == "b"}
     ),
 }
 
