@@ -51,7 +51,7 @@ def check_cells(name: str, cells: Iterable[Any], column: Any) -> None:
             f"column {name!r} holds {', '.join(sorted(k.__name__ for k in kinds))}, stored as {kind}, which would "
             f"not bring {strays[0].__name__} back; give the column one plain type"
         )
-    if _is.is_nested(kind) and not _is_simple_list(kind):
+    if _is.is_nested(kind) and not is_simple_list(kind):
         for row, (cell, stored) in enumerate(zip(cells, column.to_pylist(), strict=True)):
             if not _same(cell, stored):
                 raise InvalidFrame(
@@ -68,8 +68,8 @@ def _is_one_of(python: type, allowed: tuple[type, ...], kind: Any) -> bool:
     return issubclass(python, allowed)
 
 
-def _is_simple_list(kind: Any) -> bool:
-    """Whether these are lists of numbers or texts: Arrow takes nothing else for them."""
+def is_simple_list(kind: Any) -> bool:
+    """Whether these are lists of numbers or texts: Arrow takes nothing else for them, and their items are immutable."""
     if not (_is.is_list(kind) or _is.is_large_list(kind)):
         return False
     value = kind.value_type

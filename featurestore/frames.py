@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from featurestore.cells import check_cells
+from featurestore.cells import check_cells, is_simple_list
 from featurestore.errors import InvalidFrame
 
 _OWN_KEY = b"featurestore"
@@ -76,15 +76,27 @@ def to_table(frame: pd.DataFrame) -> Converted:
 
 
 def to_frame(table: Any, *, use_threads: bool) -> pd.DataFrame:
-    """Return the frame that was converted to this table; its memory is its own and writable."""
+    """Return the frame that was converted to this table; its memory is its own and writable.
+
+    All but the cells of a list column: these are read-only arrays, so that readers can share them. A copy of each of
+    thousands of lists would make up most of a read from the cache.
+    """
     frame: pd.DataFrame = table.to_pandas(use_threads=use_threads, integer_object_nulls=True)
+    for position in _columns_of(table, is_simple_list):
+        for cell in frame.iloc[:, position]:
+            if isinstance(cell, np.ndarray):
+                cell.flags.writeable = False
     own = (table.schema.metadata or {}).get(_OWN_KEY)
     return _put_right(frame, table, json.loads(own)) if own else frame
 
 
 def nested_columns(table: Any) -> list[int]:
-    """Positions of columns whose cells are mutable objects (lists, dicts)."""
-    return [i for i, kind in enumerate(table.schema.types) if pa.types.is_nested(kind)]
+    """Positions of columns whose cells are mutable objects (dicts, lists of lists)."""
+    return _columns_of(table, lambda kind: pa.types.is_nested(kind) and not is_simple_list(kind))
+
+
+def _columns_of(table: Any, test: Callable[[Any], bool]) -> list[int]:
+    return [position for position, kind in enumerate(table.schema.types) if test(kind)]
 
 
 def same_labels(one: pd.DataFrame, other: pd.DataFrame) -> bool:

@@ -356,6 +356,11 @@ class Scenario(_Part):
         return sum(pool.lanes for pool in self.pools)
 
     @property
+    def warming_s(self) -> float:
+        """How long the load warms up before it is measured: `warmup_s`, but a third of the duration at most."""
+        return self.warmup_s if self.duration_s is None else min(self.warmup_s, self.duration_s / 3)
+
+    @property
     def paced(self) -> bool:
         """Whether every pool leaves the target time to rest."""
         return bool(self.pools) and all(pool.rate is not None or pool.think_time_s > 0 for pool in self.pools)

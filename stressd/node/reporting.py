@@ -3,6 +3,7 @@
 import logging
 import os
 import shlex
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -62,7 +63,7 @@ class Reporter:
         """Write the report into the state folder, at the end also where it was asked for."""
         timed = founded.scenario.duration_s is not None or not founded.scenario.pools
         code = exit_code(verdict, interrupted_by=interrupted_by, strict=settings.strict, timed=timed)
-        facts = self._facts(founded, state, evidence, code, interrupted=timed and interrupted_by is not None)
+        facts = self._facts(founded, state, run, code, interrupted=timed and interrupted_by is not None)
         report = build_report(evidence, verdict, facts)
         write_report(report, state.report_path(founded.record.run_id))
         if run.state == "stopped":
@@ -74,7 +75,7 @@ class Reporter:
         self,
         founded: Founded,
         state: StateFolder,
-        evidence: Evidence,
+        run: RunState,
         code: int,
         *,
         interrupted: bool,
@@ -100,10 +101,16 @@ class Reporter:
             environment=environment(str(state.path)) | {"stressd": record.version, "as_of": record.as_of},
             exit_code=code,
             interrupted=interrupted,
-            load_started_at=now - timedelta(seconds=evidence.load_s) if evidence.load_s else None,
+            load_started_at=_wall_clock(run.load_start_s),
             specimens=[os.path.relpath(path) for path in self._specimens],
             run_again=_run_again(founded),
         )
+
+
+def _wall_clock(monotonic_s: float | None) -> datetime | None:
+    if monotonic_s is None:
+        return None
+    return datetime.now(UTC) - timedelta(seconds=time.monotonic() - monotonic_s)
 
 
 def _share_used(founded: Founded, state: StateFolder) -> float | None:

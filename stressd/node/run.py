@@ -203,7 +203,7 @@ class Node:
         run.state = "warmup"
         self._table.control[Control.LOAD_START_NS] = start_ns
         end_s = run.load_start_s + duration_s if duration_s is not None else float("inf")
-        warm_s = run.load_start_s + min(scenario.warmup_s, (duration_s or float("inf")) / 3)
+        warm_s = run.load_start_s + scenario.warming_s
         report_at_s = time.monotonic() + REPORT_EVERY_S
         while not self._stopped() and (now_s := time.monotonic()) < end_s:
             self._turn(supervisor, min(TURN_S, end_s - now_s))

@@ -123,7 +123,7 @@ class Supervisor:
     @property
     def pids(self) -> dict[int, Slot]:
         """The processes that are there, with their slots."""
-        return {slot.child.pid: slot for slot in self.slots if slot.child is not None}
+        return {child.pid: slot for slot in self.slots if (child := slot.child) is not None}
 
     def drain(self) -> None:
         """Ask all lanes to finish what they are doing; workers end by themselves then."""

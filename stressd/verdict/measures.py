@@ -113,18 +113,18 @@ def _cpu_at_rest(evidence: Evidence) -> Finding:
 
 
 def _degradation(evidence: Evidence) -> Finding:
-    return degradation(evidence.ticks, evidence.scenario.warmup_s)
+    return degradation(evidence.ticks, evidence.scenario.warming_s)
 
 
 def _after_warmup(evidence: Evidence) -> list[Tick]:
-    return [tick for tick in evidence.ticks if tick.at_s - tick.duration_s >= evidence.scenario.warmup_s - 1e-6]
+    return [tick for tick in evidence.ticks if tick.at_s - tick.duration_s >= evidence.scenario.warming_s - 1e-6]
 
 
 # --- Memory ------------------------------------------------------------------------------------------
 
 
 def _memory_growth(evidence: Evidence) -> Finding:
-    return memory_growth(evidence.ticks, evidence.load_s, evidence.scenario.warmup_s)
+    return memory_growth(evidence.ticks, evidence.load_s, evidence.scenario.warming_s)
 
 
 # --- Cache -------------------------------------------------------------------------------------------

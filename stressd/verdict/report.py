@@ -56,7 +56,7 @@ def build_report(evidence: Evidence, verdict: Verdict, facts: RunFacts) -> Repor
     """Return the report as plain JSON values; numbers that are none (NaN, infinite) become null."""
     loaded = evidence.load_s > 0
     counted = evidence.measured if loaded else evidence.total
-    counted_s = max(evidence.load_s - evidence.scenario.warmup_s, 0.0) if loaded else facts.duration_s
+    counted_s = max(evidence.load_s - evidence.scenario.warming_s, 0.0) if loaded else facts.duration_s
     report = {
         "schema": SCHEMA,
         "verdict": verdict.outcome,

@@ -43,8 +43,6 @@ CONTENT_NS: Final = column("content_ns")
 BUSY_NS: Final = column("busy_ns")
 PROTECTED: Final = column("protected_cells")
 
-NEVER_HUNG: Final = (1 << 63) - 1  # the heartbeat of a lane that has ended in order
-
 
 def observe(row: memoryview, histogram: int, duration_ns: int) -> None:
     """Count one duration in a histogram of the row."""

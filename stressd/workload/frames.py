@@ -8,7 +8,6 @@ leave the stamps out.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from math import gcd
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -161,8 +160,8 @@ class RandomContent(_Seeded):
     def __init__(self, plan: scenario.Content, seed: int) -> None:
         super().__init__(plan, seed)
         self._columns = tuple(f"c{i}" for i in range(plan.columns))
-        kinds: list[Kind] = ["int", *repeat("float", plan.columns)]
-        layout = Layout(("id", *self._columns), tuple(kinds))
+        floats: list[Kind] = ["float"]
+        layout = Layout(("id", *self._columns), ("int", *floats * plan.columns))
         self.layouts: Mapping[str, Layout] = dict.fromkeys(self.names, layout)
 
     def _all_shapes(self, key: int, seq: int) -> dict[str, Shape]:

@@ -26,10 +26,10 @@ _STAMPS_FROM: Final = -len(STAMPS)
 _SEQ_AT: Final = _STAMPS_FROM + STAMPS.index("_seq")
 _INT64: Final = np.dtype(np.int64)
 _HOLDS: Final[dict[str, str]] = {
-    "bool": "bOiu",
-    "int": "iuO",
-    "float": "fO",
-    "instant": "MO",
+    "bool": "biu",
+    "int": "iu",
+    "float": "f",
+    "instant": "M",
     "text": "OU",
     "ints": "O",
     "texts": "O",
@@ -48,8 +48,10 @@ class Inspector:
     """Inspects frames of one content. For one thread."""
 
     def __init__(self, content: Content, writer: int = 0) -> None:
-        self._content = content self._writer = writer self._layouts = dict(content.layouts) self._known =
-        {name: (layout.index, list(range(len(layout.index)))) for name, layout in self._layouts.items()}
+        self._content = content
+        self._writer = writer
+        self._layouts = dict(content.layouts)
+        self._known = {name: (layout.index, list(range(len(layout.index)))) for name, layout in self._layouts.items()}
         self._dtypes: dict[str, list[Any]] = {}
 
     # --- Hot path --------------------------------------------------------------------------------
@@ -191,10 +193,12 @@ class Inspector:
         self, actual: NDArray[np.int64], kinds: tuple[Kind, ...], name: str, key: int, seq: int
     ) -> NDArray[np.bool_]:
         """Return which cells (columns × rows) are those of that save."""
-        frame = self._content.frame(key, name, seq, self._writer) expected = np.stack([cells(column, kind) for
-        column, kind in zip(all_columns(frame), kinds, strict=True)]) rows = min(actual.shape[1],
-        expected.shape[1]) same = np.zeros(actual.shape, dtype=np.bool_) same[:, :rows] = actual[:, :rows] ==
-        expected[:, :rows]
+        frame = self._content.frame(key, name, seq, self._writer)
+        columns = zip(all_columns(frame), kinds, strict=True)
+        expected = np.stack([cells(column, kind) for column, kind in columns])
+        rows = min(actual.shape[1], expected.shape[1])
+        same = np.zeros(actual.shape, dtype=np.bool_)
+        same[:, :rows] = actual[:, :rows] == expected[:, :rows]
         return same
 
     def _first(self, same: NDArray[np.bool_], name: str) -> str:

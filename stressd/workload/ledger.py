@@ -261,8 +261,10 @@ class Ledger:
 
     def slot(self, key: int, writer: int = 0) -> Slot:
         """Return the slot as it stands."""
-        at = self.at(key, writer) intent, acked, commit, failed, unknown, total, state, verified =
-        self.slots[at : at + SLOT_CELLS].tolist() kind, epoch = State(state & 0xFF), state >> _EPOCH_SHIFT
+        at = self.at(key, writer)
+        cells = self.slots[at : at + SLOT_CELLS].tolist()
+        intent, acked, commit, failed, unknown, total, state, verified = cells
+        kind, epoch = State(state & 0xFF), state >> _EPOCH_SHIFT
         return Slot(intent, acked, commit - 1 if commit else None, failed, unknown, total, kind, epoch, verified)
 
 

@@ -169,10 +169,10 @@ class Table:
     def __init__(self, path: str) -> None:
         with pa.memory_map(path) as source:
             self._table = pa.ipc.open_file(source).read_all()  # views of the map, which lives as long as they do
-        self.rows: int = self._table.num_rows self.names: tuple[str, ...] = tuple(self._table.column_names)
+        self.rows: int = self._table.num_rows
+        self.names: tuple[str, ...] = tuple(self._table.column_names)
         self.kinds: tuple[Kind, ...] = tuple(field.metadata[b"kind"].decode() for field in self._table.schema)
-        self.columns = [_COLUMN_TYPES[kind](_flat(self._table.column(i)), kind) for i, kind in
-        enumerate(self.kinds)]
+        self.columns = [_COLUMN_TYPES[kind](_flat(self._table.column(i)), kind) for i, kind in enumerate(self.kinds)]
 
     def payload_bytes(self, spans: Iterable[Span]) -> int:
         """Return how many bytes the canonical form of the rows takes."""
@@ -263,8 +263,7 @@ def _augmented_bounds(basic: Any, augmented: Any) -> NDArray[np.int64]:
     expected = np.repeat(np.asarray(basic.column("movie_id")), counts)
     if not np.array_equal(expected, np.asarray(augmented.column("movie_id"))):
         raise ValueError(
-            "augmented: the rows of a movie are not those that its popularity says, so they cannot be told
-            apart"
+            "augmented: the rows of a movie are not those that its popularity says, so they cannot be told apart"
         )
     return np.concatenate([[0], np.cumsum(counts)])
 
@@ -298,8 +297,9 @@ class MovieTables:
 
     def movies(self, spans: Iterable[Span]) -> list[dict[str, Any]]:
         """Return movies as they were loaded, the caller's own."""
-        lines = (line for start, stop in spans for line in self._movies.slice(start, stop -
-        start).to_pylist()) loaded: list[dict[str, Any]] = json.loads(b"[" + b",".join(lines) + b"]")
+        runs = [self._movies.slice(start, stop - start).to_pylist() for start, stop in spans]
+        lines = b",".join(line for run in runs for line in run)
+        loaded: list[dict[str, Any]] = json.loads(b"[" + lines + b"]")
         return loaded
 
 

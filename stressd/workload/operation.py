@@ -33,11 +33,16 @@ class Draws:
     def __init__(
         self, mix: Mix, keys: int, seed: int, lane: int, is_saved: Callable[[int], object] | None = None
     ) -> None:
-        weights = np.array([getattr(mix, op.name.lower()) for op in Op], dtype=np.float64) shares =
-        np.cumsum(weights / weights.sum()) self._shares = shares / shares[-1] self._keys = keys self._is_saved
-        = is_saved op_seed, key_seed = np.random.SeedSequence([seed % 2**64, lane]).spawn(2) self.operation:
-        Callable[[], Op] = self._operations(np.random.Generator(np.random.PCG64(op_seed))).__next__ self._key:
-        Callable[[], int] = self._uniform(np.random.Generator(np.random.PCG64(key_seed))).__next__
+        weights = np.array([getattr(mix, op.name.lower()) for op in Op], dtype=np.float64)
+        shares = np.cumsum(weights / weights.sum())
+        self._shares = shares / shares[-1]
+        self._keys = keys
+        self._is_saved = is_saved
+        op_random, key_random = (
+            np.random.Generator(np.random.PCG64(part)) for part in np.random.SeedSequence([seed % 2**64, lane]).spawn(2)
+        )
+        self.operation: Callable[[], Op] = self._operations(op_random).__next__
+        self._key: Callable[[], int] = self._uniform(key_random).__next__
         self.read_key: Callable[[], int] = self._key if is_saved is None else self._saved_key
 
     def _operations(self, random: np.random.Generator) -> Iterator[Op]:

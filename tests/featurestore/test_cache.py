@@ -128,7 +128,9 @@ def test_scribbling_into_a_cell_is_seen_by_nobody_else(tmp_path, cells):
     elif isinstance(cell[0], np.ndarray):
         cell[0][0] = 99
     else:
-        cell[0] = cell[0] * 2
+        with pytest.raises(ValueError, match="read-only"):
+            cell[0] = cell[0] * 2
+        cell = None
     assert repr(cell) != before
     assert repr(first_cell()) == before
 

@@ -155,8 +155,18 @@ class Daemon:
         return self._err_path.read_text(encoding="utf-8", errors="replace")
 
     def until(self, condition, what, timeout_s=PATIENCE_S, every_s=0.02):
-        """Wait for a condition; the daemon's log is in the message if it does not come."""
-        return until(condition, lambda: f"{what}; exit {self.process.poll()}; it said:\n{self.stderr}", timeout_s, every_s)
+        """Wait for a condition; once the daemon has ended it holds or never will. Its log is in the message."""
+
+        def holds_or_never():
+            ended = self.process.poll() is not None
+            value = condition()
+            assert value or not ended, f"the daemon ended before: {what}; {self._told()}"
+            return value
+
+        return until(holds_or_never, lambda: f"{what}; {self._told()}", timeout_s, every_s)
+
+    def _told(self):
+        return f"exit code {self.process.poll()}, it said:\n{self.stderr}"
 
     def until_says(self, pattern, timeout_s=PATIENCE_S):
         """Wait until stderr matches the pattern; return the match."""
@@ -198,7 +208,7 @@ class Daemon:
 
     def until_state(self, *states, timeout_s=PATIENCE_S):
         """Wait until /api/status shows one of these states (starting, warmup, running, draining, stopped)."""
-        return self.until(lambda: self.status()["state"] in states, f"state {' or '.join(states)}", timeout_s)
+        return self.until(lambda: self.status()["facts"]["state"] in states, f"state {' or '.join(states)}", timeout_s)
 
     def until_at_work(self, operations=20, timeout_s=PATIENCE_S):
         """Wait until the workers have done some operations."""
