@@ -283,6 +283,6 @@ class Watch:
     def _restarts(self) -> dict[str, int]:
         supervisor = self._run.supervisor
         counted: Counter[str] = Counter()
-        for (_, reason), count in supervisor.tally.restarts.items() if supervisor is not None else ():
+        for (_, reason), count in list(supervisor.tally.restarts.items()) if supervisor is not None else ():
             counted[reason] += count
         return dict(counted)

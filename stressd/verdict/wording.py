@@ -165,9 +165,14 @@ def remarks(report: Json) -> list[str]:
     if overhead_s is not None:
         told.append(f"The soak's own cost: {seconds(overhead_s)} an operation.")
     if report["environment"]:
-        known = (f"{clean(name)} {clean(fact)}" for name, fact in report["environment"].items())
-        told.append(f"Ran on: {', '.join(known)}.")
+        told.append(f"Ran on: {', '.join(_fact(*known) for known in report['environment'].items())}.")
     return told
+
+
+def _fact(name: str, fact: Any) -> str:
+    if name.endswith("_bytes") and isinstance(fact, int):
+        return f"{clean(name.removesuffix('_bytes').replace('_', ' '))} {fact / 1e9:.1f} GB"
+    return f"{clean(name.replace('_', ' '))} {clean(fact)}"
 
 
 def _with_unit(figure: str, unit: str) -> str:

@@ -10,7 +10,8 @@ from stressd.stats.table import Table
 from stressd.targets.protocol import Abilities, Guarantees, Session, Target, abilities_of, guarantees_of
 from stressd.worker.batches import Batches
 from stressd.worker.channel import Channel
-from stressd.worker.lane import Lane, LaneParts, Recollection
+from stressd.worker.lane import Lane, LaneParts
+from stressd.worker.recollection import Recollection
 from stressd.worker.spec import WorkerSpec
 from stressd.worker.trace import Trace
 from stressd.workload.frames import content_of
@@ -106,4 +107,4 @@ def recollection(spec: WorkerSpec, abilities: Abilities) -> Recollection:
     ttl_s = abilities.default_ttl_s
     if abilities.ttl_option is not None:
         ttl_s = float(spec.target.options.get(abilities.ttl_option, ttl_s))
-    return Recollection(ttl_s * 1e9, {})
+    return Recollection(ttl_s * 1e9)

@@ -22,7 +22,7 @@ class Recollection:
         self._loaded: dict[int, Loaded] = {}
 
     def loaded(self, key: int, seq: int, began_ns: int, ended_ns: int) -> None:
-        """Note that the store answered a read of `key`, round no cache, with save `seq`."""
+        """Note that the store answered a read of `key` that could have come from the cache, with save `seq`."""
         self._loaded[key] = Loaded(seq, began_ns, ended_ns)
 
     def expects(self, key: int, seq: int, began_ns: int) -> bool:

@@ -6,7 +6,7 @@ look like.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -118,32 +118,32 @@ class Inspector:
 
     # --- Off the hot path ------------------------------------------------------------------------
 
-    def examine(self, frame: Any, name: str, key: int, seqs: Iterable[int]) -> Finding:
-        """Say what a frame is that was read from `key`; `seqs` are the saves it might come from, likely ones last."""
+    def examine(self, frame: Any, name: str, key: int, seqs: Sequence[int]) -> Finding:
+        """Say what a frame is that was read from `key`; `seqs` are saves it may be of, likely ones last."""
         places = self._places(frame, name)
         if places is None:
             return Finding("schema", 0, f"{name}: {self._columns_told(frame, name)}")
-        layout = self._layouts[name]
-        kinds: tuple[Kind, ...] = (*layout.kinds, "int", "int", "int", "int")
+        if not len(frame):
+            return Finding("schema", 0, f"{name}: no rows")
+        kinds: tuple[Kind, ...] = (*self._layouts[name].kinds, "int", "int", "int", "int")
         columns = [column_at(frame, place) for place in places]
+        labels = self._layouts[name].index
         parts = []
-        for column, kind, label in zip(columns, kinds, layout.index, strict=True):
+        for column, kind, label in zip(columns, kinds, labels, strict=True):
             try:
                 parts.append(canonical(column, kind))
             except KindMismatch as mismatch:
                 return Finding("schema", 0, f"{name}.{label}: {mismatch}")
-        if not len(frame):
-            return Finding("schema", 0, f"{name}: no rows")
-        for buffers, label in zip(parts[:_STAMPS_FROM], layout.columns, strict=True):
-            if len(buffers) == 1 and holds_sentinel(buffers[0]):
-                return Finding("aliased", 0, f"{name}.{label}: another caller's edit shows up")
-        stamps = [np.unique(part[0]) for part in parts[_STAMPS_FROM:]]
+        edited = [label for (first, *_), label in zip(parts, labels, strict=True) if holds_sentinel(first)]
+        if edited:
+            return Finding("aliased", 0, f"{name}.{edited[0]}: another caller's edit shows up")
+        stamps = [np.unique(part[0]).tolist() for part in parts[_STAMPS_FROM:]]
         if all(len(values) == 1 for values in stamps):
-            stamped = self._stamped(columns, name, key, [int(values[0]) for values in stamps])
-            if stamped is not None:
-                return stamped
-        named = [seq for seq in stamps[2].tolist() if seq > 0][:WINDOW_BEFORE]
-        return self._damaged(columns, kinds, name, key, [*seqs, *named])
+            stamped = [value for (value,) in stamps]
+            finding = self._by_stamps(columns, name, key, stamped, max(seqs, default=0))
+            if finding is not None:
+                return finding
+        return self._by_cells(columns, kinds, name, key, [*seqs, *stamps[2][:WINDOW_BEFORE]])
 
     def _columns_told(self, frame: Any, name: str) -> str:
         if not isinstance(frame, pd.DataFrame):
@@ -153,7 +153,7 @@ class Inspector:
         extra = [column for column in have if column not in expected]
         return f"columns missing {missing}, not expected {extra}, {len(have)} instead of {len(expected)}"
 
-    def _stamped(self, columns: list[Any], name: str, key: int, stamps: list[int]) -> Finding | None:
+    def _by_stamps(self, columns: list[Any], name: str, key: int, stamps: list[int], newest: int) -> Finding | None:
         """Judge a frame by its stamps, constant over its rows; None if its cells must be looked at."""
         own_key, writer, seq, total = stamps
         identity = self._content.sum_seed(Identity(own_key, name, seq, writer))
@@ -163,14 +163,14 @@ class Inspector:
                 return Finding(None, seq)
             return Finding("phantom", seq, f"{name}: of key {own_key}, writer {writer}, not {key}, {self._writer}")
         rows = len(columns[0])
-        if own_key == key and seq > 0 and rows != (expected := self._rows(key, name, seq)):
+        if own_key == key and 0 < seq <= newest and rows != (expected := self._rows(key, name, seq)):
             return Finding("schema", seq, f"{name}: {rows} rows instead of {expected}")
         return None
 
     def _rows(self, key: int, name: str, seq: int) -> int:
         return self._content.shapes(key, seq)[name].rows
 
-    def _damaged(self, columns: list[Any], kinds: tuple[Kind, ...], name: str, key: int, seqs: list[int]) -> Finding:
+    def _by_cells(self, columns: list[Any], kinds: tuple[Kind, ...], name: str, key: int, seqs: list[int]) -> Finding:
         """Tell a mixture of saves from damaged cells, by making the candidates again."""
         candidates = list(dict.fromkeys(reversed([seq for seq in seqs if seq > 0])))[:CANDIDATES_MOST]
         actual = np.stack([cells(column, kind) for column, kind in zip(columns, kinds, strict=True)])

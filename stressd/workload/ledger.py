@@ -170,6 +170,10 @@ class Ledger:
         slots, at = self.slots, self.at(key, writer)
         slots[at + STATE] = slots[at + STATE] >> _EPOCH_SHIFT << _EPOCH_SHIFT | State.RETIRED
 
+    def retired(self, key: int, writer: int = 0) -> bool:
+        """Whether nothing may be written to the slot any more."""
+        return self.slots[key * self._stride + writer * SLOT_CELLS + STATE] & 0xFF == State.RETIRED
+
     def intent(self, key: int, seq: int, total: int, writer: int = 0) -> None:
         """Promise that a save of `seq` may begin; `total` is its sum. To be called before the save, and in turn."""
         slots = self.slots
@@ -218,6 +222,10 @@ class Ledger:
     def newest_intent(self, key: int, writer: int = 0) -> int:
         """Return the newest sequence that may have been saved."""
         return self.slots[key * self._stride + writer * SLOT_CELLS]
+
+    def acked(self, key: int, writer: int = 0) -> int:
+        """Return the newest acknowledged sequence; 0 if there is none."""
+        return self.slots[key * self._stride + writer * SLOT_CELLS + ACKED]
 
     def floor(self, key: int, writer: int = 0) -> int:
         """Return the newest acknowledged sequence that is not known to be lost; 0 if there is none."""
