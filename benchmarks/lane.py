@@ -15,8 +15,9 @@ from stressd.stats.table import Control, Table
 from stressd.targets.noop import NoopTarget
 from stressd.targets.protocol import Guarantees
 from stressd.worker.channel import Channel
-from stressd.worker.lane import Lane, LaneParts, Recollection
+from stressd.worker.lane import Lane, LaneParts
 from stressd.worker.loop import Loop
+from stressd.worker.recollection import Recollection
 from stressd.worker.trace import Trace
 from stressd.workload.judge import Judge
 from stressd.workload.ledger import Ledger
@@ -54,7 +55,7 @@ def noop_lane(folder: Path) -> Lane:
             batches=None,  # type: ignore[arg-type]  # nothing is generated
             ledger=ledger,
             judge=Judge(ledger, None, Guarantees(), owned=range(KEYS)),
-            recollection=Recollection(float("inf"), {}),
+            recollection=Recollection(float("inf")),
             trace=trace,
             own_keys=range(KEYS),
             process_keys=range(KEYS),
@@ -96,7 +97,7 @@ def looping(lane: Lane, mix: Mix, operations: int) -> Callable[[], None]:
         nonlocal left
         left = operations
         control[Control.DRAIN], control[Control.LOAD_START_NS] = 0, 1
-        save_keys = SaveKeys((key, ledger.slot(key).acked_seq) for key in lane.parts.own_keys)
+        save_keys = SaveKeys((key, ledger.acked(key)) for key in lane.parts.own_keys)
         Loop(lane, Pool(name="bench", mix=mix), draws, save_keys, None).run()
 
     return run

@@ -66,6 +66,7 @@ def _run(options: RunOptions) -> int:
             scenario,
             Settings(
                 state_path=options.state,
+                asked_for=options.asked_for(),
                 movies_path=options.movies,
                 seed=options.seed,
                 processes=options.overrides.processes,

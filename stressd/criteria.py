@@ -4,6 +4,7 @@ A criterion compares one value with two lines: `pass` and `fail`; what lies betw
 estimate, it comes with an interval, and only an interval that lies on one side decides (`Criterion.decide`).
 """
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,9 +56,9 @@ class Line:
 class Criterion:
     """One success criterion.
 
-    `unit` is that of value and bounds; unit `yes` means 1 for yes and 0 for no. `needs` are the abilities that target and
-    scenario must have, or the criterion is not applicable. `probe` names the probe that measures it, where a probe can:
-    its figure then comes from the probe if the scenario runs it, from the load otherwise.
+    `unit` is that of value and bounds; unit `yes` means 1 for yes and 0 for no. `needs` are the abilities that target
+    and scenario must have, or the criterion is not applicable. `probe` names the probe that measures it, where a probe
+    can: its figure then comes from the probe if the scenario runs it, from the load otherwise.
     """
 
     name: str
@@ -72,8 +73,10 @@ class Criterion:
     probe: str | None = None
 
     def decide(self, low: float, high: float) -> Outcome:
-        """Judge a value known to lie between `low` and `high` (equal for an exact figure)."""
+        """Judge a value known to lie between `low` and `high` (equal for an exact figure). NaN decides nothing."""
         ends = (low, high)
+        if any(map(math.isnan, ends)):
+            return Outcome.INCONCLUSIVE
         if all(map(self.pass_line.holds, ends)):
             return Outcome.PASS
         if all(map(self.fail_line.holds, ends)):

@@ -97,7 +97,7 @@ _LANE: Final = (
     Metric(
         "operations_dropped_total",
         "counter",
-        "Intended starts that were given up: too late, or no process to run them.",
+        "Intended starts that were given up: too late, no process to run them, or no key left to save.",
         ("pool",),
     ),
     Metric("operations_late_total", "counter", "Operations started late.", ("pool",)),

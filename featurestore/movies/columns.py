@@ -31,6 +31,7 @@ from featurestore.movies.strings import large_strings, utf8_bytes
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Measures = tuple[Floats, Floats, Floats]
 Movie = dict[str, Any]
 
 _BY_NAME: Final = {field.name: field for field in FIELDS}
@@ -74,15 +75,7 @@ class MovieColumns:
 
 def read_columns(movies: Iterable[object]) -> MovieColumns:
     """Return the clean columns of the movies. Raises TypeError for what is no collection of movies."""
-    if (
-        isinstance(movies, str | bytes | Mapping)
-        or hasattr(movies, "iloc")
-        or not isinstance(movies, Iterable)
-    ):
-        raise TypeError(
-            f"movies: expected a list of dicts, one a movie, not {type(movies).__name__}; "
-            "a DataFrame's rows are `frame.to_dict('records')`"
-        )
+    check_movies(movies)
     everything = list(movies)
     rows = _mappings(everything)
     tally = _Tally()
@@ -105,6 +98,22 @@ def read_columns(movies: Iterable[object]) -> MovieColumns:
     )
 
 
+def read_measures(movies: Iterable[object]) -> Measures:
+    """Return ratings, popularity and votes of the movies alone, as `read_columns` would."""
+    rows, tally = _mappings(list(movies)), _Tally()
+    votes = _numbers(rows, "vote_count", tally).astype(np.float64)
+    return _numbers(rows, "vote_average", tally), _numbers(rows, "popularity", tally), votes
+
+
+def check_movies(movies: object) -> None:
+    """Raise TypeError for what is no collection of movies."""
+    if isinstance(movies, str | bytes | Mapping) or hasattr(movies, "iloc") or not isinstance(movies, Iterable):
+        raise TypeError(
+            f"movies: expected a list of dicts, one a movie, not {type(movies).__name__}; "
+            "a DataFrame's rows are `frame.to_dict('records')`"
+        )
+
+
 class _Tally:
     """Counts what was missing and what was broken, by field."""
 
@@ -115,9 +124,7 @@ class _Tally:
     def counts(self, counter: Counter[str]) -> dict[str, int]:
         return {field.name: int(counter[field.name]) for field in FIELDS}
 
-    def repair(
-        self, values: list[Any], rows: Sequence[int], field: Field, parse: Callable[[Any], Any]
-    ) -> list[int]:
+    def repair(self, values: list[Any], rows: Sequence[int], field: Field, parse: Callable[[Any], Any]) -> list[int]:
         """Replace each row's value by what it parses to, or else the default; return the defaulted rows."""
         if len(rows) == len(values) and set(map(type, values)) == {NoneType}:
             values[:] = [field.default] * len(values)
@@ -353,9 +360,7 @@ def _genres(values: list[Any], tally: _Tally) -> tuple[Ints, Ints]:
     _repair_genres(values, _odd_rows(values, _LIST), tally)
     ids = _flat_genres(values)
     if ids is None:
-        _repair_genres(
-            values, [row for row, found in enumerate(values) if _flat_genres([found]) is None], tally
-        )
+        _repair_genres(values, [row for row, found in enumerate(values) if _flat_genres([found]) is None], tally)
         ids = np.array(list(chain.from_iterable(values)), np.int64)
     return ids, np.fromiter(map(len, values), np.int64, len(values))
 

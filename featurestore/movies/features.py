@@ -2,7 +2,7 @@
 
 Basic, temporal, text, interaction and augmented rows depend on their movie alone (and on `as_of` and `seed`),
 so they are the same however the movies are split into batches. The z-scores and percentiles of the
-statistical table are relative to the batch they are made in.
+statistical table are relative to the batch they are made in, or to the `FeatureStatistics` given.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from featurestore.movies.schema import (
     SCHEMA,
     TYPICAL_RATING,
 )
+from featurestore.movies.statistics import Distribution, FeatureStatistics, percentiles, zscores
 from featurestore.movies.text import text_features
 
 _DAYS_A_YEAR: Final = 365.25
@@ -48,7 +49,8 @@ class AdvancedTMDBPreProcessor:
     `popularity`, `genre_ids` (or `genres`), `adult`, `original_language` and `overview`. A missing, null or
     broken field gets the default that `schema.FIELDS` declares (id −1, no text, no votes, no genres, no date)
     and is counted in the metadata; what is no mapping is skipped and counted. `as_of` is the day that ages
-    are counted from (default: today, UTC), `seed` that of the augmented rows.
+    are counted from (default: today, UTC), `seed` that of the augmented rows, `statistics` what z-scores and
+    percentiles are relative to (default: these movies).
 
     The movies are read once, here; later changes to them do not show. Instances do not change and may be
     shared by threads; every call returns new frames, which belong to the caller. Raises TypeError if `movies`
@@ -56,11 +58,17 @@ class AdvancedTMDBPreProcessor:
     """
 
     def __init__(
-        self, movies: Iterable[Mapping[str, Any]], *, as_of: date | None = None, seed: int = 0
+        self,
+        movies: Iterable[Mapping[str, Any]],
+        *,
+        as_of: date | None = None,
+        seed: int = 0,
+        statistics: FeatureStatistics | None = None,
     ) -> None:
         self._movies = read_columns(movies)
-        self._as_of = _day(as_of)
+        self._as_of = day_of(as_of)
         self._seed = int(seed)
+        self._statistics = statistics
 
     def extract_all_features(self) -> dict[str, pd.DataFrame | dict[str, Any]]:
         """Return a DataFrame for each of `FEATURE_GROUPS`, and as "metadata" a dict that describes them."""
@@ -129,12 +137,12 @@ class AdvancedTMDBPreProcessor:
         )
 
     def extract_statistical_features(self) -> pd.DataFrame:
-        """Return where each movie stands in this batch, and how far its rating can be trusted.
+        """Return where each movie stands, and how far its rating can be trusted.
 
-        Z-scores use the population's deviation and are 0 where all values are equal. Percentiles are ranks in
-        (0, 1], ties sharing their mean. `rating_confidence` is min(votes / 100, 1); `controversy_score` is
-        that times 1 − |rating − 5| / 5: 1 where many voted and the mean is right in the middle, 0 at either
-        end or without votes.
+        It stands among the movies of `statistics`, or else of this batch. Z-scores use the population's deviation
+        and are 0 where all values are equal. Percentiles are ranks in (0, 1], ties sharing their mean.
+        `rating_confidence` is min(votes / 100, 1); `controversy_score` is that times 1 − |rating − 5| / 5: 1
+        where many voted and the mean is right in the middle, 0 at either end or without votes.
         """
         movies = self._movies
         rating, votes = movies.vote_average, movies.vote_count.astype(np.float64)
@@ -143,12 +151,9 @@ class AdvancedTMDBPreProcessor:
             "statistical",
             {
                 "movie_id": movies.movie_id.copy(),
-                "rating_zscore": zscores(rating),
-                "popularity_zscore": zscores(movies.popularity),
-                "votes_zscore": zscores(votes),
-                "rating_percentile": percentiles(rating),
-                "popularity_percentile": percentiles(movies.popularity),
-                "votes_percentile": percentiles(votes),
+                **self._standing("rating", rating),
+                **self._standing("popularity", movies.popularity),
+                **self._standing("votes", votes),
                 "popularity_tier": _tier(movies.popularity, POPULARITY_TIERS),
                 "weighted_rating": rating * np.log1p(votes),
                 "rating_confidence": confidence,
@@ -193,6 +198,12 @@ class AdvancedTMDBPreProcessor:
         """Return simulated viewers, 1 to 50 rows a movie; `featurestore.movies.augmented` defines them."""
         return frame("augmented", augmented_features(self._movies, self._seed))
 
+    def _standing(self, name: str, values: Floats) -> dict[str, Floats]:
+        if self._statistics is None:
+            return {f"{name}_zscore": zscores(values), f"{name}_percentile": percentiles(values)}
+        among: Distribution = getattr(self._statistics, name)
+        return {f"{name}_zscore": among.zscores(values), f"{name}_percentile": among.percentiles(values)}
+
     def _metadata(self, rows: dict[str, int]) -> dict[str, Any]:
         movies = self._movies
         return {
@@ -203,33 +214,15 @@ class AdvancedTMDBPreProcessor:
             "skipped": movies.skipped,
             "categories": list(FEATURE_GROUPS),
             "rows": rows,
+            "statistics_of": len(movies) if self._statistics is None else self._statistics.movies,
             "columns": {group: _columns_by_kind(group) for group in FEATURE_GROUPS},
             "missing": dict(movies.missing),
             "broken": dict(movies.broken),
         }
 
 
-def zscores(values: Floats) -> Floats:
-    """Return how many (population) standard deviations each value lies above the mean; 0 if all are equal."""
-    if not len(values) or values.min() == values.max():
-        return np.zeros(len(values))
-    scores: Floats = (values - values.mean()) / values.std()
-    return scores
-
-
-def percentiles(values: Floats) -> Floats:
-    """Return each value's rank as a share in (0, 1], equal values sharing their mean rank. O(n log n)."""
-    count = len(values)
-    order = np.argsort(values)
-    in_order = values[order]
-    begins = np.flatnonzero(np.concatenate([[True], in_order[1:] != in_order[:-1]]))[:count]
-    ends = np.append(begins[1:], count)
-    ranks = np.empty(count)
-    ranks[order] = np.repeat((begins + 1 + ends) / 2, ends - begins)
-    return ranks / count
-
-
-def _day(as_of: date | None) -> date:
+def day_of(as_of: date | None) -> date:
+    """Return the day that ages are counted from: this one, or today (UTC)."""
     if as_of is None:
         return datetime.now(UTC).date()
     return as_of.date() if isinstance(as_of, datetime) else as_of

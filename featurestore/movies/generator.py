@@ -7,7 +7,8 @@ n.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -97,12 +98,26 @@ def generate_movies(count: int, seed: int) -> list[Movie]:
 
     Each call returns dicts and lists of its own. Raises ValueError if `count` is negative.
     """
-    if count < 0:
-        raise ValueError(f"count: {count} is below 0; give how many movies there shall be")
-    movies: list[Movie] = []
-    for start in range(0, count, _BLOCK):
-        movies += _block(np.arange(start, min(start + _BLOCK, count)), seed)
-    return movies
+    return list(GeneratedMovies(count, seed))
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedMovies:
+    """The movies of `generate_movies`, made while they are gone through, as often as one likes, 10,000 at a time."""
+
+    count: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            raise ValueError(f"count: {self.count} is below 0; give how many movies there shall be")
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Movie]:
+        for start in range(0, self.count, _BLOCK):
+            yield from _block(np.arange(start, min(start + _BLOCK, self.count)), self.seed)
 
 
 def _block(index: NDArray[np.int64], seed: int) -> list[Movie]:
@@ -118,13 +133,9 @@ def _block(index: NDArray[np.int64], seed: int) -> list[Movie]:
         "overview": _with_dirt(overviews, bits.chance(), ((0.01, ""), (0.003, None))),
         "original_language": languages,
         "release_date": _dates(*(bits.chance() for _ in range(4))),
-        "vote_average": _with_dirt(
-            ratings, bits.chance(), ((0.002, None), (0.001, "abc"), (0.001, math.nan))
-        ),
+        "vote_average": _with_dirt(ratings, bits.chance(), ((0.002, None), (0.001, "abc"), (0.001, math.nan))),
         "vote_count": _with_dirt(votes.tolist(), bits.chance(), ((0.002, None), (0.001, -1))),
-        "popularity": _with_dirt(
-            _popularity(bits.chance()), bits.chance(), ((0.002, None), (0.0005, math.inf))
-        ),
+        "popularity": _with_dirt(_popularity(bits.chance()), bits.chance(), ((0.002, None), (0.0005, math.inf))),
         "adult": (bits.chance() < 0.003).tolist(),
         "genre_ids": _with_dirt(_genres(bits.chance()), bits.chance(), ((0.002, None),)),
     }

@@ -1,4 +1,4 @@
-"""Reading movies from CSV (TMDB's columns, the Kaggle files) and JSON Lines.
+"""Reading movies from CSV (TMDB's columns, the Kaggle files) and JSON Lines, whole or one at a time.
 
 Real files are dirty. A record that is broken is skipped and counted with its reason, and costs no other; a
 field that is broken in a good record is kept as it is, for the features to give it its default and count it.
@@ -7,45 +7,35 @@ Nothing is guessed: a record with too few or too many fields has shifted, so all
 
 from __future__ import annotations
 
-import codecs
-import csv
 import hashlib
 import io
-import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import BinaryIO
 
-from featurestore.movies.genres import parse_genres
+from featurestore.movies.files import (
+    MoviesFileError,
+    check_is_text,
+    is_json,
+    is_regular,
+    lines_of,
+    open_movies,
+    text_of,
+    unreadable,
+)
+from featurestore.movies.records import Movie, csv_movies, json_movies
 
-Movie = dict[str, Any]
-
-_NAMES: Final = {
-    "movie_id": ("movie_id", "id"),
-    "title": ("title", "original_title"),
-    "overview": ("overview",),
-    "original_language": ("original_language",),
-    "release_date": ("release_date",),
-    "vote_average": ("vote_average",),
-    "vote_count": ("vote_count",),
-    "popularity": ("popularity",),
-    "adult": ("adult",),
-    "genre_ids": ("genre_ids", "genres"),
-}
-"""Every field of a loaded movie, and the columns or keys that it is taken from: the first that there is."""
-
-_TRUTHS: Final[dict[str, Any]] = {"true": True, "false": False}
-_BROKEN_QUOTING: Final = "broken quoting"
-_LARGEST_ID: Final = 2**53
-_LEAST_TEXT_SHARE: Final = 0.9
-_SAMPLE_BYTES: Final = 4096
-_SHOWN_COLUMNS: Final = 12
-
-
-class MoviesFileError(ValueError):
-    """A file that holds no movies: missing, not readable, empty, binary, or without an id and a title."""
+__all__ = [
+    "LoadedMovies",
+    "MovieStream",
+    "MoviesFileError",
+    "iter_movies",
+    "load_movies",
+    "movies_from_csv",
+    "movies_from_jsonl",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +50,77 @@ class LoadedMovies:
     reasons: dict[str, int]
 
 
+class MovieStream:
+    """The movies of a file, one at a time; every iteration reads the file anew, in memory that does not grow with it.
+
+    `good`, `bad` and `reasons` (how many records were skipped, by why) are those of the iteration begun last, so
+    far. Not to be iterated by two threads at once. An iteration raises MoviesFileError where the file cannot be
+    read any more, or had no movie in it.
+    """
+
+    def __init__(self, path: str, open_file: Callable[[], BinaryIO], *, as_json: bool | None = None) -> None:
+        self.path = path
+        self.good = 0
+        self.reasons: Counter[str] = Counter()
+        self._open = open_file
+        self._as_json = as_json
+
+    @property
+    def bad(self) -> int:
+        """Records skipped."""
+        return self.reasons.total()
+
+    def __iter__(self) -> Iterator[Movie]:
+        self.good = 0
+        self.reasons = Counter()
+        with self._open() as file:
+            try:
+                check_is_text(self.path, file)
+                yield from self._good_ones(file)
+            except OSError as error:
+                raise unreadable(self.path, error) from error
+        if not self.good:
+            why = ", ".join(f"{count} × {reason}" for reason, count in self.reasons.most_common())
+            raise MoviesFileError(
+                f"{self.path}: no movie in it ({why or 'it has no records'}); each needs a whole number as its id"
+            )
+
+    def _good_ones(self, file: BinaryIO) -> Iterator[Movie]:
+        for movie in self._movies(file):
+            if isinstance(movie, str):
+                self.reasons[movie] += 1
+            else:
+                self.good += 1
+                yield movie
+
+    def _movies(self, file: BinaryIO) -> Iterator[Movie | str]:
+        if is_json(self.path, file) if self._as_json is None else self._as_json:
+            yield from json_movies(lines_of(self.path, file))
+        else:
+            with text_of(file) as text:
+                yield from csv_movies(self.path, lines_of(self.path, text))
+
+
+def iter_movies(path: str | os.PathLike[str]) -> MovieStream:
+    """Return the movies of a CSV or JSON Lines file, as `load_movies` reads them, without holding them all.
+
+    Raises MoviesFileError at once if there is no such file, it cannot be read twice, or there is no movie in it.
+    """
+    name = os.fspath(path)
+    if not is_regular(name):
+        raise MoviesFileError(f"{name}: can be read only once; write it to a file first, or use load_movies")
+    stream = MovieStream(name, lambda: open_movies(name))
+    next(iter(stream))
+    return stream
+
+
 def load_movies(path: str | os.PathLike[str]) -> LoadedMovies:
     """Load a CSV or JSON Lines file of movies.
 
     Its ending tells which (.csv, .jsonl, .ndjson), else whether it begins with ``{``. Raises MoviesFileError
     if there is no such file or there are no movies in it.
     """
-    ending = os.path.splitext(os.fspath(path))[1].lower()
-    if ending in {".jsonl", ".ndjson"}:
-        return movies_from_jsonl(path)
-    if ending == ".csv":
-        return movies_from_csv(path)
-    data = _contents(path)
-    begins_with = data.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
-    return _from_jsonl(path, data) if begins_with == b"{" else _from_csv(path, data)
+    return _load(path, as_json=None)
 
 
 def movies_from_csv(path: str | os.PathLike[str]) -> LoadedMovies:
@@ -84,249 +131,29 @@ def movies_from_csv(path: str | os.PathLike[str]) -> LoadedMovies:
     that are none stay text. `genres` may be JSON, a Python literal, or names or ids parted by ``|``, ``,`` or
     ``;``.
     """
-    return _from_csv(path, _contents(path))
+    return _load(path, as_json=False)
 
 
 def movies_from_jsonl(path: str | os.PathLike[str]) -> LoadedMovies:
     """Load a UTF-8 file of a movie a line, each a JSON object with an id; blank lines are fine."""
-    return _from_jsonl(path, _contents(path))
+    return _load(path, as_json=True)
 
 
-# CSV
-
-
-class _Bad(Exception):  # noqa: N818 - a signal within this module, never seen outside
-    """The record cannot be used; the message is its reason, as counted."""
-
-
-def _from_csv(path: str | os.PathLike[str], data: bytes) -> LoadedMovies:
-    records = _csv_records(list(io.StringIO(_text(data), newline="")))
-    header = next(records, None)
-    if not isinstance(header, list):
-        raise MoviesFileError(
-            f"{os.fspath(path)}: {header or 'no header'} in the first line; it has to name the columns"
-        )
-    return _loaded(path, data, _csv_movies(records, header, _places(header, path)))
-
-
-def _csv_records(lines: list[str]) -> Iterator[list[str] | str]:
-    """Yield each record, or the reason why there is none, going on at the line after the one where it began.
-
-    A record over several lines that has not as many fields as the first one has an unclosed quote in it.
-    """
-    begin, width = 0, 0
-    while begin < len(lines):
-        reader = csv.reader(map(lines.__getitem__, range(begin, len(lines))), strict=True)
-        done = 0
-        try:
-            for record in filter(None, reader):
-                width = width or len(record)
-                if len(record) != width and reader.line_num > done + 1:
-                    yield _BROKEN_QUOTING
-                    break
-                yield record
-                done = reader.line_num
-            else:
-                return
-        except csv.Error as error:
-            yield "field too long" if "limit" in str(error) else _BROKEN_QUOTING
-        begin += done + 1
-
-
-def _places(header: list[str], path: str | os.PathLike[str]) -> dict[str, int]:
-    columns = [name.strip().lower() for name in header]
-    places = {}
-    for field, names in _NAMES.items():
-        found = [columns.index(name) for name in names if name in columns]
-        if found:
-            places[field] = found[0]
-    for field in ("movie_id", "title"):
-        if field not in places:
-            shown = ", ".join(columns[:_SHOWN_COLUMNS])
-            wanted = " or ".join(_NAMES[field])
-            raise MoviesFileError(
-                f"{os.fspath(path)}: no column {wanted} among {shown[:200]!r}; "
-                "name the columns in the first line, with commas between"
-            )
-    return places
-
-
-def _csv_movies(
-    records: Iterator[list[str] | str], header: list[str], places: dict[str, int]
-) -> Iterator[Movie | str]:
-    genres: dict[str, Any] = {}
-    for record in records:
-        if isinstance(record, str):
-            yield record
-        elif len(record) != len(header):
-            yield "too few fields" if len(record) < len(header) else "too many fields"
-        else:
-            cells = {field: record[place] for field, place in places.items()}
-            try:
-                yield _csv_movie(cells, genres)
-            except _Bad as bad:
-                yield str(bad)
-
-
-def _csv_movie(cells: dict[str, str], genres: dict[str, Any]) -> Movie:
-    _check_text(cells.values())
-    if "\n" in cells["title"] or "\r" in cells["title"]:  # an unclosed quote that found another record's
-        raise _Bad(_BROKEN_QUOTING)
-    cell = cells.get("genre_ids", "")
-    if cell not in genres:
-        genres[cell] = _genre_cell(cell)
-    known = genres[cell]
-    return {
-        "movie_id": _movie_id(cells["movie_id"]),
-        "title": cells["title"] or None,
-        "overview": cells.get("overview") or None,
-        "original_language": cells.get("original_language") or None,
-        "release_date": cells.get("release_date") or None,
-        "vote_average": _number(cells.get("vote_average"), float),
-        "vote_count": _number(cells.get("vote_count"), int),
-        "popularity": _number(cells.get("popularity"), float),
-        "adult": _TRUTHS.get(cells.get("adult", "").lower(), cells.get("adult") or None),
-        "genre_ids": known.copy() if isinstance(known, list) else known,
-    }
-
-
-def _genre_cell(cell: str) -> list[int] | str | None:
-    """Return the genres, or the cell itself where it is broken."""
-    if not cell.strip():
-        return None
-    known, whole = parse_genres(cell)
-    return known if whole else cell
-
-
-def _number(cell: str | None, kind: type[int | float]) -> Any:
-    if not cell:
-        return None
-    if "_" in cell:  # Python would read 1_000
-        return cell
-    try:
-        return kind(cell)
-    except ValueError:
-        return cell
-
-
-def _check_text(cells: Any) -> None:
-    for cell in cells:
-        if not cell.isascii() and not _is_unicode(cell):
-            raise _Bad("not UTF-8")
-        if "\0" in cell:
-            raise _Bad("NUL byte")
-
-
-def _is_unicode(text: str) -> bool:
-    """Bytes that were not UTF-8 have become lone surrogates on decoding, which do not encode."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _movie_id(value: Any) -> int:
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 20:
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST_ID:
-        raise _Bad("id is no whole number")
-    return value
-
-
-# JSON Lines
-
-
-def _from_jsonl(path: str | os.PathLike[str], data: bytes) -> LoadedMovies:
-    return _loaded(path, data, _jsonl_movies(data))
-
-
-def _jsonl_movies(data: bytes) -> Iterator[Movie | str]:
-    for line in data.removeprefix(codecs.BOM_UTF8).split(b"\n"):
-        if not line.strip():
-            continue
-        try:
-            yield _json_movie(line)
-        except _Bad as bad:
-            yield str(bad)
-
-
-def _json_movie(line: bytes) -> Movie:
-    try:
-        found = json.loads(line.decode())
-    except UnicodeDecodeError:
-        raise _Bad("not UTF-8") from None
-    except (ValueError, RecursionError):
-        raise _Bad("broken JSON") from None
-    if not isinstance(found, dict):
-        raise _Bad("no JSON object")
-    movie: Movie = {field: _first(found, names) for field, names in _NAMES.items()}
-    movie["movie_id"] = _movie_id(movie["movie_id"])
-    return movie
-
-
-def _first(found: Movie, names: tuple[str, ...]) -> Any:
-    return next((found[name] for name in names if found.get(name) is not None), None)
-
-
-# Both
-
-
-def _contents(path: str | os.PathLike[str]) -> bytes:
+def _load(path: str | os.PathLike[str], *, as_json: bool | None) -> LoadedMovies:
+    """Read the bytes once: the hash is of those that the movies were made of."""
     name = os.fspath(path)
-    try:
-        with open(name, "rb") as file:
+    with open_movies(name) as file:
+        try:
             data = file.read()
-    except FileNotFoundError:
-        raise MoviesFileError(f"{name}: no such file; give a CSV or JSON Lines file of movies") from None
-    except IsADirectoryError:
-        raise MoviesFileError(f"{name}: a folder; give the file of movies in it") from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise MoviesFileError(
-            f"{name!r}: cannot be read ({why}); give a CSV or JSON Lines file of movies"
-        ) from error
-    if not data.removeprefix(codecs.BOM_UTF8).strip():
-        raise MoviesFileError(f"{name}: empty; give a CSV or JSON Lines file of movies")
-    if _is_binary(data[:_SAMPLE_BYTES]):
-        raise MoviesFileError(f"{name}: not UTF-8 text; unpack it, or save it as CSV (UTF-8) or JSON Lines")
-    return data
-
-
-def _is_binary(sample: bytes) -> bool:
-    """Whether too much of it is no text: control characters (UTF-16 is half NULs) or what no UTF-8 has."""
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"PK\x03\x04", b"\x1f\x8b", b"PAR1")):
-        return True
-    text = sample.decode(errors="replace")
-    strange = sum(1 for char in text if char == "\ufffd" or (char < " " and char not in "\t\r\n"))
-    return strange > (1 - _LEAST_TEXT_SHARE) * len(text)
-
-
-def _text(data: bytes) -> str:
-    """Decode, with bytes that are not UTF-8 as lone surrogates, so that they cost their own record alone."""
-    return data.removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape")
-
-
-def _loaded(path: str | os.PathLike[str], data: bytes, found: Iterator[Movie | str]) -> LoadedMovies:
-    movies: list[Movie] = []
-    reasons: Counter[str] = Counter()
-    for movie in found:
-        if isinstance(movie, str):
-            reasons[movie] += 1
-        else:
-            movies.append(movie)
-    if not movies:
-        why = (
-            ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common()) or "it has no records"
-        )
-        raise MoviesFileError(
-            f"{os.fspath(path)}: no movie in it ({why}); each needs a whole number as its id"
-        )
+        except OSError as error:
+            raise unreadable(name, error) from error
+    stream = MovieStream(name, lambda: io.BytesIO(data), as_json=as_json)
+    movies = list(stream)
     return LoadedMovies(
         movies=movies,
         good=len(movies),
-        bad=reasons.total(),
+        bad=stream.bad,
         sha256=hashlib.sha256(data).hexdigest(),
-        path=os.fspath(path),
-        reasons=dict(reasons),
+        path=name,
+        reasons=dict(stream.reasons),
     )

@@ -24,9 +24,11 @@ from stressd.targets.protocol import (
     TargetSpec,
     TargetWithDrop,
     abilities_of,
+    group_name,
     guarantees_of,
 )
 from stressd.worker.channel import Message
+from stressd.worker.memory import release_memory
 from stressd.worker.spec import Role, WorkerSpec
 from stressd.workload.ledger import Ledger
 from stressd.workload.movie_tables import build_base
@@ -68,17 +70,19 @@ def found(scenario: Scenario, state: StateFolder, wishes: Wishes) -> Founded:
     """Put everything in place; UsageError says what of it cannot be."""
     previous = state.read_record()
     seed = choose_seed(wishes.seed, previous)
-    movies = load_or_generate(wishes.movies_path, scenario, seed)
+    listed, movies = load_or_generate(wishes.movies_path, scenario, seed)
     spec, target = open_target(scenario.target, state)
     guarantees, abilities = guarantees_of(target), abilities_of(target)
     record = new_record(scenario, movies, seed, guarantees, stores=abilities.storage, one_process=False)
     carried = _check_previous(previous, state, wishes)
-    build_base(movies.movies, date.fromisoformat(record.as_of), state.at("content"))
-    if abilities.storage and not _shared(scenario, record, spec, state, wishes):
+    if abilities.storage and not _shared(scenario, _tried_as(previous, record), spec, state, wishes):
         scenario, record = _in_one_process(scenario, record, wishes)
+    # Up to here a refusal leaves all as it was; what is there can still be verified by its run.json.
     record = _begin_ledger(previous, record, target, state, wishes)
-    build_base(movies.movies, date.fromisoformat(record.as_of), state.at("content"))
+    build_base(listed, date.fromisoformat(record.as_of), state.at("content"))
     state.write_record(record)
+    del listed
+    release_memory()
     return Founded(scenario, record, movies, spec, target, guarantees, abilities, carried)
 
 
@@ -123,6 +127,16 @@ def _check_previous(previous: RunRecord | None, state: StateFolder, wishes: Wish
     return checked
 
 
+def _tried_as(previous: RunRecord | None, record: RunRecord) -> RunRecord:
+    """Return the record to try the target with: under the earlier run's names where it can be gone on with.
+
+    A store may keep a trace of every name it ever had; a daemon that is started again and again must not add to them.
+    """
+    if previous is not None and previous.same_data(record):
+        return replace(record, prefix=previous.prefix)
+    return record
+
+
 def _shared(scenario: Scenario, record: RunRecord, target: TargetSpec, state: StateFolder, wishes: Wishes) -> bool:
     """Let one process save and another read: whether the target is the same for both."""
     spec = worker_spec(scenario, record, target, state, "probe", threads=1, first_lane=0)
@@ -160,19 +174,28 @@ def _begin_ledger(
         wishes.say(f"going on with the data of run {previous.run_id}")
         return replace(record, prefix=previous.prefix, as_of=previous.as_of)
     if previous is not None:
-        _put_away(previous, record, target, state, wishes)
+        if _outlives(previous):
+            wishes.say(f"archiving run {previous.run_id}: {previous.difference(record)} changed")
+        state.retire_record()
+    if (leaving := state.read_leaving()) is not None:
+        _put_away(leaving, record, target, state)
     if record.lanes:
         keys = record.lanes * record.keys_per_lane
         Ledger.create(state.at("ledger"), keys, run_id=record.run_id, boot_id=record.boot_id).close()
     return record
 
 
-def _put_away(previous: RunRecord, record: RunRecord, target: Target, state: StateFolder, wishes: Wishes) -> None:
-    """Archive an earlier run's ledger and remove its groups: its data is not this run's."""
-    if _outlives(previous):
-        wishes.say(f"archiving run {previous.run_id}: {previous.difference(record)} changed")
-    same_target = (previous.target, previous.target_options) == (record.target, record.target_options)
-    if same_target and _outlives(previous) and isinstance(target, TargetWithDrop):
-        for key in range(previous.lanes * previous.keys_per_lane):
-            target.drop(f"{previous.prefix}{key:05d}")
-    state.archive_ledger(previous.run_id)
+def _put_away(leaving: RunRecord, record: RunRecord, target: Target, state: StateFolder) -> None:
+    """Archive an earlier run's ledger and remove its groups: its data is not this run's. Done again after a crash."""
+    same_target = (leaving.target, leaving.target_options) == (record.target, record.target_options)
+    if same_target and _outlives(leaving) and isinstance(target, TargetWithDrop):
+        for key in range(leaving.lanes * leaving.keys_per_lane):
+            group = group_name(leaving.prefix, key)
+            try:
+                target.drop(group)
+            except Exception as error:
+                raise TargetError(
+                    f"target {record.target}: drop of {group} failed: {type(error).__name__}: {error}"
+                ) from error
+    state.archive_ledger(leaving.run_id)
+    state.forget_leaving()

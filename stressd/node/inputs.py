@@ -22,9 +22,8 @@ SEED_BITS: Final = 48
 
 @dataclass(frozen=True, slots=True)
 class Movies:
-    """The movies of a run, and what was wrong with their file."""
+    """What is known of a run's movies, and what was wrong with their file."""
 
-    movies: list[dict[str, Any]]
     path: str | None
     sha256: str
     good: int
@@ -32,17 +31,17 @@ class Movies:
     reasons: Mapping[str, int] = field(default_factory=dict)
 
 
-def load_or_generate(path: str | None, scenario: Scenario, seed: int) -> Movies:
-    """Return the movies of the file, or generated ones; UsageError says what is wrong with the file."""
+def load_or_generate(path: str | None, scenario: Scenario, seed: int) -> tuple[list[dict[str, Any]], Movies]:
+    """Return the movies of the file, or generated ones, and their facts; UsageError says what is wrong with the file."""
     if path is None:
         count = scenario.generated_movies
         sha256 = hashlib.sha256(f"generated:{count}:{seed}".encode()).hexdigest()
-        return Movies(generate_movies(count, seed), None, sha256, count, 0)
+        return generate_movies(count, seed), Movies(None, sha256, count, 0)
     try:
         loaded = load_movies(path)
     except MoviesFileError as error:
         raise UsageError(f"--movies {error}") from error
-    return Movies(loaded.movies, loaded.path, loaded.sha256, loaded.good, loaded.bad, dict(loaded.reasons))
+    return loaded.movies, Movies(loaded.path, loaded.sha256, loaded.good, loaded.bad, dict(loaded.reasons))
 
 
 def open_target(target: ScenarioTarget, state: StateFolder) -> tuple[TargetSpec, Target]:

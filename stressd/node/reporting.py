@@ -63,7 +63,7 @@ class Reporter:
         """Write the report into the state folder, at the end also where it was asked for."""
         timed = founded.scenario.duration_s is not None or not founded.scenario.pools
         code = exit_code(verdict, interrupted_by=interrupted_by, strict=settings.strict, timed=timed)
-        facts = self._facts(founded, state, run, code, interrupted=timed and interrupted_by is not None)
+        facts = self._facts(founded, settings, state, run, code, interrupted=timed and interrupted_by is not None)
         report = build_report(evidence, verdict, facts)
         write_report(report, state.report_path(founded.record.run_id))
         if run.state == "stopped":
@@ -74,6 +74,7 @@ class Reporter:
     def _facts(
         self,
         founded: Founded,
+        settings: Settings,
         state: StateFolder,
         run: RunState,
         code: int,
@@ -103,7 +104,7 @@ class Reporter:
             interrupted=interrupted,
             load_started_at=_wall_clock(run.load_start_s),
             specimens=[os.path.relpath(path) for path in self._specimens],
-            run_again=_run_again(founded),
+            run_again=shlex.join(["stressd", "run", *settings.asked_for, "--seed", str(record.seed)]),
         )
 
 
@@ -117,20 +118,8 @@ def _share_used(founded: Founded, state: StateFolder) -> float | None:
     """Return the share of the movies that the saves so far were about."""
     if founded.scenario.content.kind != "movies" or not founded.record.lanes or not founded.abilities.storage:
         return None
-    content = content_of(founded.scenario.content, founded.record.seed, MovieTables.open(state.at("content")))
+    content = content_of(founded.scenario.content, founded.record.seed, MovieTables(state.at("content")))
     ledger = Ledger.open(state.at("ledger"))
     saves = {key: ledger.slot(key).intent_seq for key in range(ledger.keys)}
     ledger.close()
     return content.coverage(saves) if isinstance(content, MovieContent) else None
-
-
-def _run_again(founded: Founded) -> str:
-    scenario = founded.scenario
-    words = ["stressd", "run", scenario.name, "--seed", str(founded.record.seed)]
-    if scenario.duration_s is not None and scenario.pools:
-        words += ["--duration", f"{scenario.duration_s:g}"]
-    if founded.movies.path is not None:
-        words += ["--movies", founded.movies.path]
-    if founded.record.target != "embedded":
-        words += ["--target", founded.record.target]
-    return shlex.join(words)

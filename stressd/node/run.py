@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 PROBE_ROWS: Final = 64  # as many threads as a probe may have
 PROBE_TIMEOUT_S: Final = 180.0
 START_TIMEOUT_S: Final = 120.0
-AFTER_SECOND_SIGNAL_S: Final = 1.5
+AFTER_SECOND_SIGNAL_S: Final = 0.5  # for operations in flight; what is left of `signals.HURRY_S` is for the report
 TURN_S: Final = 0.05
 REPORT_EVERY_S: Final = 300.0
 ALIVE_S: Final = 10.0
@@ -124,7 +124,7 @@ class Node:
             metrics=Exporter(table, self._lanes(), metrics).render,
             status=self._status,
             alive=lambda: time.monotonic() - self._turned_s < ALIVE_S,
-            ready=lambda: self._run.state in ("warmup", "running"),
+            ready=self._at_work,
         )
         server = ObserveServer(settings.host, settings.port, sources)
         address = server.start()
@@ -134,6 +134,10 @@ class Node:
 
     def _status(self) -> dict[str, object]:
         return self._watch.status.to_json()
+
+    def _at_work(self) -> bool:
+        run = self._run
+        return run.state in ("warmup", "running") and run.supervisor is not None and run.supervisor.any_ready
 
     def _carry_over(self) -> None:
         """Count what the check of the earlier run's data found as this run's own: in the first probe's row."""

@@ -12,13 +12,14 @@ class Settings:
     """How one run is run, beside its scenario.
 
     `show` is given the status once a second, by the watch's thread; `say` what people should know on the way;
-    `done` the end, before the linger.
+    `done` the end, before the linger. `asked_for` are the words of a command line that asks for the same run.
     """
 
     state_path: str
     show: Callable[[Status], None]
     say: Callable[[str], None]
     done: Callable[["Ended"], None]
+    asked_for: Sequence[str] = ()
     movies_path: str | None = None
     seed: int | None = None
     processes: int | None = None

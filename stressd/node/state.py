@@ -2,6 +2,7 @@
 
 lock             held by the one daemon (flock); empty but for its process id
 run.json         the run as resolved, without secrets; written atomically
+run.leaving.json the run before, while its data is being removed
 ledger           what was intended, acknowledged and seen; outlives everything
 table            the shared table of the run
 content/         the movies and their features, mapped by all workers
@@ -22,6 +23,8 @@ from stressd.errors import UsageError
 from stressd.files import write_atomically
 
 SCHEMA: Final = "stressd.run/1"
+RECORD: Final = "run.json"
+LEAVING: Final = "run.leaving.json"
 KEPT_ARCHIVES: Final = 3
 KEPT_REPORTS: Final = 20
 
@@ -85,7 +88,7 @@ class StateFolder:
         try:
             if create:
                 os.makedirs(path, exist_ok=True)
-            elif not os.path.isfile(os.path.join(path, "run.json")):
+            elif not os.path.isfile(os.path.join(path, RECORD)):
                 raise UsageError(f"{path}: no run has left its state here; name the folder with --state")
             fd = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -114,20 +117,35 @@ class StateFolder:
 
     def read_record(self) -> RunRecord | None:
         """Return what the last run was, None if there was none. UsageError if the file is no record of this version."""
+        return self._read(RECORD)
+
+    def read_leaving(self) -> RunRecord | None:
+        """Return the run whose data is being removed, or was when a crash put an end to it; None if there is none."""
+        return self._read(LEAVING)
+
+    def retire_record(self) -> None:
+        """Have the last run leave: from here on its data proves nothing, for part of it may be gone."""
+        os.replace(self.path / RECORD, self.path / LEAVING)
+
+    def forget_leaving(self) -> None:
+        """Note that nothing is left of the run that was leaving."""
+        (self.path / LEAVING).unlink()
+
+    def _read(self, name: str) -> RunRecord | None:
         try:
-            text = (self.path / "run.json").read_text(encoding="utf-8")
+            text = (self.path / name).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         try:
             return _parsed(text)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UsageError(
-                f"{self.path}/run.json: cannot be read ({error}); move the folder away, or choose another with --state"
+                f"{self.path}/{name}: cannot be read ({error}); move the folder away, or choose another with --state"
             ) from error
 
     def write_record(self, record: RunRecord) -> None:
         """Replace `run.json`, all or nothing."""
-        write_atomically(self.at("run.json"), json.dumps({"schema": SCHEMA} | asdict(record), indent=1))
+        write_atomically(self.at(RECORD), json.dumps({"schema": SCHEMA} | asdict(record), indent=1))
 
     def archive_ledger(self, run_id: str) -> None:
         """Move the ledger of an earlier run out of the way; only the last few are kept."""

@@ -10,11 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from stressd.errors import DaemonError, UsageError
+from stressd.errors import DaemonError, TargetError, UsageError
 from stressd.node.inputs import open_target
 from stressd.node.state import RunRecord, StateFolder, boot_id
 from stressd.scenario import Scenario
-from stressd.targets.protocol import DetailedSession, Frames, Guarantees, Session, TargetCorrupt, guarantees_of
+from stressd.targets.protocol import (
+    DetailedSession,
+    Frames,
+    Guarantees,
+    Session,
+    Target,
+    TargetCorrupt,
+    group_name,
+    guarantees_of,
+)
 from stressd.workload.frames import content_of
 from stressd.workload.judge import Judge, Judgement
 from stressd.workload.ledger import Ledger, Outcome
@@ -56,20 +65,27 @@ def check_everything(state: StateFolder, record: RunRecord, *, resolve: bool) ->
     scenario = Scenario.model_validate(record.scenario)
     try:
         ledger = Ledger.open(state.at("ledger"))
-        tables = MovieTables.open(state.at("content"))
+        tables = MovieTables(state.at("content"))
     except (ValueError, OSError) as error:
         raise UsageError(
             f"{state.path}: what run {record.run_id} left cannot be checked: {error}; move the folder away"
         ) from error
     _, target = open_target(scenario.target, state)
     try:
-        session = target.open()
+        session = _opened(target, scenario.target.name)
         checked = _Checker(record, scenario, ledger, tables, session, guarantees_of(target), resolve=resolve).check()
         session.close()
     finally:
         target.teardown()
         ledger.close()
     return checked
+
+
+def _opened(target: Target, name: str) -> Session:
+    try:
+        return target.open()
+    except Exception as error:
+        raise TargetError(f"target {name}: no session: {type(error).__name__}: {error}") from error
 
 
 class _Checker:
@@ -148,7 +164,7 @@ class _Checker:
             return None
 
     def _group(self, key: int) -> str:
-        return f"{self._prefix}{key:05d}"
+        return group_name(self._prefix, key)
 
 
 _HOW: Final = {Outcome.ACKED: "there", Outcome.FAILED: "not there", Outcome.UNKNOWN: "still unknown"}

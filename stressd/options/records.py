@@ -68,6 +68,26 @@ class RunOptions:
     quiet: bool = False
     logging: Logging = Logging()
 
+    def asked_for(self) -> list[str]:
+        """Return the words that ask for the same run, whether arguments or variables did, but for its seed."""
+        changes = self.overrides
+        once = {
+            "--duration": changes.duration_s,
+            "--target": changes.target,
+            "--processes": changes.processes,
+            "--threads": changes.threads,
+            "--rate": changes.rate,
+            "--movies": self.movies,
+        }
+        words = [self.scenario]
+        for flag, value in once.items():
+            if value is not None:
+                words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+        for flag, settings in (("--target-option", changes.target_options), ("--set", changes.settings)):
+            for setting in settings:
+                words += [flag, f"{setting.key}={setting.value}"]
+        return words
+
 
 @dataclass(frozen=True, slots=True)
 class ValidateOptions:

@@ -38,7 +38,7 @@ _ROW_CELLS: Final = 8  # padding to a cache line: neighbours do not share one
 class Control(IntEnum):
     """Cells by which the daemon steers all lanes; times are CLOCK_MONOTONIC nanoseconds, the same in all processes."""
 
-    DRAIN = 0  # 1: begin no further operation
+    DRAIN = 0  # when the load ended: begin no further operation; 0: it has not
     LOAD_START_NS = 1  # when the load starts; 0: not yet
     FAULT_FROM_NS = 2  # the target raises from here ...
     FAULT_UNTIL_NS = 3  # ... to here

@@ -15,6 +15,7 @@ from stressd.worker.spec import WorkerSpec
 log = logging.getLogger(__name__)
 
 TURN_S: Final = 0.05
+REAPED_WITHIN_S: Final = 5.0  # of the kill: a process that the kernel holds on to is left to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Errand:
         self._selector.register(self._child.channel, selectors.EVENT_READ)
         self._found: dict[str, Any] | None = None
         self._error: str | None = None
+        self._killed_s: float | None = None
 
     @property
     def pid(self) -> int:
@@ -57,6 +59,8 @@ class Errand:
                 self._end("stopped before it was done")
             elif time.monotonic() > deadline_s:
                 self._end(f"not done after {timeout_s:g} s")
+            if self._killed_s is not None and time.monotonic() > self._killed_s + REAPED_WITHIN_S:
+                break
         self._listen()
         return self._come_back()
 
@@ -75,8 +79,10 @@ class Errand:
             self._selector.unregister(self._child.channel)
 
     def _end(self, why: str) -> None:
-        self._error = self._error or why
-        self._child.signal(signal.SIGKILL)
+        if self._killed_s is None:
+            self._error = self._error or why
+            self._child.signal(signal.SIGKILL)
+            self._killed_s = time.monotonic()
 
     def _come_back(self) -> Found:
         took_s = time.monotonic() - self._child.started_s

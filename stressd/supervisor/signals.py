@@ -1,20 +1,30 @@
-"""SIGINT and SIGTERM for a loop that waits on descriptors: noted, and waking it up."""
+"""SIGINT and SIGTERM for a loop that waits on descriptors: noted, and waking it up; a second one ends the process."""
 
+import logging
 import os
 import signal
 import socket
+import threading
 from types import FrameType, TracebackType
 from typing import Final, Self
 
+log = logging.getLogger(__name__)
+
+HURRY_S: Final = 2.0  # from the second signal to the end, whatever hangs
 _NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """Within `with`, counts the signals that ask the daemon to end. Main thread only."""
+    """Within `with`, counts the signals that ask the daemon to end. Main thread only.
+
+    `HURRY_S` after the second one the process is ended, even if someone else's code, such as a target's `setup`, is in
+    the way of an end in order.
+    """
 
     def __init__(self) -> None:
         self.first: int | None = None
         self.count = 0
+        self._hurry: threading.Timer | None = None
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -30,6 +40,8 @@ class Signals:
         for number, handler in self._old.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._old_fd)
+        if self._hurry is not None:
+            self._hurry.cancel()
         self._reader.close()
         self._writer.close()
 
@@ -49,3 +61,11 @@ class Signals:
         self.count += 1
         if self.first is None:
             self.first = number
+        elif self._hurry is None:
+            self._hurry = threading.Timer(HURRY_S, self._give_up)
+            self._hurry.daemon = True
+            self._hurry.start()
+
+    def _give_up(self) -> None:
+        log.error("not ended %g s after the second signal: it ends now, and some of its report may be missing", HURRY_S)
+        os._exit(128 + (self.first or 0))  # workers die with their parent

@@ -23,7 +23,10 @@ class WorkerState(StrEnum):
 
 
 class Backoff:
-    """How long a slot waits before its worker is started again: doubling, with full jitter, capped."""
+    """How long a slot waits before its worker is started again: doubling, with full jitter, capped.
+
+    `degraded` once it died too often in a short time, until a worker of it stays healthy.
+    """
 
     def __init__(self, first_s: float, most_s: float, rng: random.Random) -> None:
         self._first_s = first_s
@@ -31,21 +34,26 @@ class Backoff:
         self._rng = rng
         self._failures = 0
         self._crashes: deque[float] = deque(maxlen=CRASHES + 1)
+        self.degraded = False
 
     def failed(self, now_s: float, ran_s: float) -> float:
         """Note a death after `ran_s` seconds at work; return how many seconds to wait."""
-        if ran_s >= HEALTHY_S:
-            self._failures = 0
+        self.ran(ran_s)
         self._failures += 1
         self._crashes.append(now_s)
-        if self.degraded(now_s):
+        if len(self._crashes) > CRASHES and now_s - self._crashes[0] <= CRASH_WINDOW_S:
+            self.degraded = True
+        if self.degraded:
             return DEGRADED_RETRY_S
         ceiling_s = min(self._most_s, self._first_s * 2 ** min(self._failures - 1, 30))
         return self._rng.uniform(0, ceiling_s)
 
-    def degraded(self, now_s: float) -> bool:
-        """Say whether the slot died too often lately."""
-        return len(self._crashes) > CRASHES and now_s - self._crashes[0] <= CRASH_WINDOW_S
+    def ran(self, ran_s: float) -> None:
+        """Note that a worker has been at work for `ran_s` seconds: after long enough earlier failures are forgotten."""
+        if ran_s >= HEALTHY_S:
+            self._failures = 0
+            self._crashes.clear()
+            self.degraded = False
 
 
 class HangWatch:

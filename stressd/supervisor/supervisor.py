@@ -44,6 +44,7 @@ class Slot:
     start_at_s: float = 0.0
     kill_at_s: float | None = None
     hung: bool = False
+    ready_at_s: float | None = None  # of the process that is there
     was_ready: bool = False
     cpu_of_dead_s: float = 0.0
 
@@ -81,6 +82,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._hang_watch = HangWatch(settings.hang_s)
         self._draining = False
+        self._killing = False
         self._ooms = oom_kills()
         self._hopeless_since_s: float | None = None
         self._down_since_s: dict[int, float] = {}
@@ -116,6 +118,11 @@ class Supervisor:
         return all(slot.state is WorkerState.RUNNING for slot in self.slots)
 
     @property
+    def any_ready(self) -> bool:
+        """Whether any worker is at work; any thread may ask."""
+        return any(slot.child is not None and slot.ready_at_s is not None for slot in self.slots)
+
+    @property
     def all_gone(self) -> bool:
         """Whether no worker is left."""
         return all(slot.child is None for slot in self.slots)
@@ -128,11 +135,13 @@ class Supervisor:
     def drain(self) -> None:
         """Ask all lanes to finish what they are doing; workers end by themselves then."""
         self._draining = True
-        self._table.control[Control.DRAIN] = 1
+        for slot in self.slots:
+            slot.state = WorkerState.STOPPED if slot.child is None else WorkerState.STOPPING
+        self._table.control[Control.DRAIN] = time.monotonic_ns()
 
     def kill_all(self) -> None:
         """End every worker now."""
-        self._draining = True
+        self._draining = self._killing = True
         for slot in self.slots:
             if slot.child is not None:
                 slot.child.signal(signal.SIGKILL)
@@ -150,8 +159,10 @@ class Supervisor:
             return
         for message in slot.child.messages():
             if message["event"] == "ready":
-                slot.state = WorkerState.RUNNING
+                slot.ready_at_s = time.monotonic()
                 slot.was_ready = True
+                if not self._draining:
+                    slot.state = WorkerState.DEGRADED if slot.backoff.degraded else WorkerState.RUNNING
                 if (since_s := self._down_since_s.pop(slot.spec.first_lane, None)) is not None:
                     self.tally.outages_s.append(time.monotonic() - since_s)
             elif message["event"] == "failed" and not slot.was_ready and not self._draining:
@@ -171,12 +182,15 @@ class Supervisor:
             slot.kill_at_s = None
         elif not slot.hung and self._is_hung(slot, now_s):
             self._abort(slot, now_s)
+        elif slot.state is WorkerState.DEGRADED and slot.ready_at_s is not None:
+            slot.backoff.ran(now_s - slot.ready_at_s)
+            if not slot.backoff.degraded:
+                slot.state = WorkerState.RUNNING
 
     def _start(self, slot: Slot) -> None:
         slot.child = Child.start(slot.spec)
-        slot.hung = False
-        degraded = slot.backoff.degraded(slot.child.started_s)
-        slot.state = WorkerState.DEGRADED if degraded else WorkerState.STARTING
+        slot.hung, slot.ready_at_s = False, None
+        slot.state = WorkerState.DEGRADED if slot.backoff.degraded else WorkerState.STARTING
         self._selector.register(slot.child.pidfd, selectors.EVENT_READ, slot)
         self._selector.register(slot.child.channel, selectors.EVENT_READ, slot)
         log.debug("worker %s started as process %d", slot, slot.child.pid)
@@ -184,7 +198,7 @@ class Supervisor:
     def _is_hung(self, slot: Slot, now_s: float) -> bool:
         if slot.child is None:
             return False
-        if slot.state is not WorkerState.RUNNING:
+        if slot.ready_at_s is None:
             return now_s - slot.child.started_s > START_ALLOWANCE_S + self._settings.hang_s
         oldest_s = min(self._table.row(lane)[_HEARTBEAT] for lane in slot.lanes) / 1e9
         return self._hang_watch.hung(max(oldest_s, slot.child.started_s), now_s)
@@ -207,27 +221,29 @@ class Supervisor:
         self._forget(child.pidfd)
         self._forget(child.channel)
         slot.child, slot.kill_at_s = None, None
+        ran_s = now_s - slot.ready_at_s if slot.ready_at_s is not None else 0.0
         slot.cpu_of_dead_s += child.cpu_s
         child.close()
         if self._draining and child.exit_status == 0:
             slot.state = WorkerState.STOPPED
             return
-        self._count_death(slot, child, now_s)
+        self._count_death(slot, child, now_s, ran_s)
 
-    def _count_death(self, slot: Slot, child: Child, now_s: float) -> None:
+    def _count_death(self, slot: Slot, child: Child, now_s: float, ran_s: float) -> None:
         reason = self._reason(slot, child)
         how = _how(child.exit_status or 0)
         if self._draining:
             log.warning("worker %s ended by %s while draining", slot, how)
             slot.state = WorkerState.STOPPED
+            self.tally.deaths += not self._killing
             return
         if not slot.was_ready:
             raise DaemonError(f"worker {slot} died while it was starting ({how}); what it said is above")
         self.tally.deaths += 1
         self.tally.restarts[slot.pool, reason] += 1
-        wait_s = slot.backoff.failed(now_s, now_s - child.started_s)
+        wait_s = slot.backoff.failed(now_s, ran_s)
         slot.start_at_s = now_s + wait_s
-        slot.state = WorkerState.DEGRADED if slot.backoff.degraded(now_s) else WorkerState.WAITING
+        slot.state = WorkerState.DEGRADED if slot.backoff.degraded else WorkerState.WAITING
         self._down_since_s[slot.spec.first_lane] = now_s
         log.warning("worker %s (process %d) died: %s; starting another in %.1f s", slot, child.pid, how, wait_s)
 

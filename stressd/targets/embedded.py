@@ -1,8 +1,17 @@
 """The embedded feature store as a target. The one module that knows both stressd and featurestore."""
 
+import contextlib
+import threading
 from typing import Any, ClassVar, Final
 
-from featurestore import CommitUnknown, CorruptFeature, FeatureStoreConfig, FeatureStoreError, SimpleFeatureStore
+from featurestore import (
+    CommitUnknown,
+    CorruptFeature,
+    FeatureStoreConfig,
+    FeatureStoreError,
+    SimpleFeatureStore,
+    UnknownGroup,
+)
 from stressd.targets.protocol import (
     Abilities,
     DetailedRead,
@@ -29,12 +38,14 @@ class EmbeddedTarget:
     def __init__(self, path: str, **options: Any) -> None:
         self._config = FeatureStoreConfig(path, **options)
         self._opened: SimpleFeatureStore | None = None
+        self._opening = threading.Lock()
 
     @property
     def _store(self) -> SimpleFeatureStore:
-        if self._opened is None:
-            self._opened = SimpleFeatureStore(self._config)
-        return self._opened
+        with self._opening:
+            if self._opened is None:
+                self._opened = SimpleFeatureStore(self._config)
+            return self._opened
 
     def setup(self) -> None:
         """Create the store, or open what is there."""
@@ -47,12 +58,13 @@ class EmbeddedTarget:
             self._opened = None
 
     def open(self) -> "EmbeddedSession":
-        """Return a session on this process's store; called by the worker's threads one after the other."""
+        """Return a session on this process's store; any thread."""
         return EmbeddedSession(self._store)
 
     def drop(self, group: str) -> None:
-        """Remove the group."""
-        self._store.drop_group(group)
+        """Remove the group, if it is there."""
+        with contextlib.suppress(UnknownGroup):
+            self._store.drop_group(group)
 
     def stats(self) -> TargetStats:
         """Return what this process's cache and commits did."""

@@ -166,6 +166,8 @@ def guarantees_of(target: object) -> Guarantees:
     """Return what the target claims in its `guarantees`; TargetError names each claim that is none."""
     claimed: Mapping[str, Any] = getattr(target, "guarantees", {})
     place = f"{type(target).__name__}.guarantees"
+    if not isinstance(claimed, Mapping):
+        raise TargetError(f"{place}: {claimed!r} is no mapping of claims; there are {', '.join(_CLAIMS)}")
     if unknown := [str(name) for name in claimed if name not in _CLAIMS]:
         raise TargetError(f"{place}: unknown claim {', '.join(unknown)}; there are {', '.join(_CLAIMS)}")
     for name in _CLAIMS[1:]:
@@ -191,6 +193,11 @@ def abilities_of(target: object) -> Abilities:
     """Return what the target declares in its `abilities`; the defaults where it declares nothing."""
     declared = getattr(target, "abilities", None)
     return declared if isinstance(declared, Abilities) else Abilities()
+
+
+def group_name(prefix: str, key: int) -> str:
+    """Return the name of the group that holds `key` in a run whose groups begin with `prefix`."""
+    return f"{prefix}{key:05d}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from stressd.targets.protocol import Abilities
 class Tick:
     """One sample of the load. The tuples follow `metrics.CLASSES`; times in seconds since the load began.
 
-    Counts, errors and times are of this tick alone, not since the start. `attempts` are operations whose outcome was not
-    injected, `errors` those among them that failed (a violation is no error). `cpu_s` is the processor time of the whole tree.
+    Counts, errors and times are of this tick alone, not since the start. `attempts` are operations whose outcome was
+    not injected, `errors` those among them that failed (a violation is no error). `cpu_s` is the processor time of the
+    whole tree.
     """
 
     at_s: float
@@ -58,9 +59,9 @@ class FaultRecord:
 class Evidence:
     """Everything a verdict needs.
 
-    `measured` is what the load's lanes counted after warm-up, `total` what all lanes and probes counted in the whole run.
-    `ticks` cover the whole load, warm-up included. `cores` is what the process tree may use. `load_s` is how long the load
-    ran, 0 where there was none.
+    `measured` is what the load's lanes counted after warm-up, `total` what all lanes and probes counted in the whole
+    run. `ticks` cover the whole load, warm-up included. `cores` is what the process tree may use. `load_s` is how long
+    the load ran, 0 where there was none.
     """
 
     scenario: Scenario

@@ -23,24 +23,22 @@ def memory_growth(ticks: Sequence[Tick], load_s: float, warmup_s: float) -> Meas
     """Return the growth in MB: over the run up to ten minutes, per hour beyond.
 
     Memory warms up longer than service does: a fifth of the run is left out, or the scenario's warm-up if
-    that is longer. PSS counts where it was sampled (it counts shared pages once), RSS elsewhere, and never
-    both: that would be a step.
+    that is longer. The resident size counts, not the proportional one: that moves with whoever else on the
+    machine maps the same libraries (docs/decisions/memory-growth.md).
     """
     settled_s = max(warmup_s, _WARMUP_SHARE * load_s)
     settled = [tick for tick in ticks if tick.at_s >= settled_s]
-    with_pss = [tick for tick in settled if tick.pss_bytes > 0]
-    kind, sampled = ("PSS", with_pss) if len(with_pss) >= _LEAST_TICKS else ("RSS", settled)
-    covered_s = sampled[-1].at_s - sampled[0].at_s if sampled else 0.0
-    if covered_s < _LEAST_S * 0.95 or len(sampled) < _LEAST_TICKS:
+    covered_s = settled[-1].at_s - settled[0].at_s if settled else 0.0
+    if covered_s < _LEAST_S * 0.95 or len(settled) < _LEAST_TICKS:
         needed_s = max(warmup_s + _LEAST_S, _LEAST_S / (1 - _WARMUP_SHARE))
         return Inconclusive(
-            f"{len(sampled)} samples over {covered_s:.0f} s after memory's warm-up of {settled_s:.0f} s: "
+            f"{len(settled)} samples over {covered_s:.0f} s after memory's warm-up of {settled_s:.0f} s: "
             f"too short; a run of {needed_s:.0f} s or more can tell"
         )
     per_s = load_s if load_s <= _LONG_RUN_S else _HOUR_S
-    growth = _growth_mb(sampled, lambda tick: tick.pss_bytes if kind == "PSS" else tick.rss_bytes, per_s)
+    growth = _growth_mb(settled, lambda tick: tick.rss_bytes, per_s)
     period = "over the run" if per_s == load_s else "per hour"
-    note = f"by {kind}, {period}" + _allocator(sampled, growth, per_s)
+    note = f"resident, {period}" + _allocator(settled, growth, per_s)
     return Measured.of(growth, note, sampled_s=covered_s)
 
 

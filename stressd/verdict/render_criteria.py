@@ -1,6 +1,5 @@
 """The success criteria as a list for people: thresholds, what each needs, and why."""
 
-
 from stressd.criteria import CRITERIA
 
 

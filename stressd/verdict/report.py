@@ -230,6 +230,7 @@ def _point(ticks: Sequence[Tick]) -> dict[str, Any]:
         "p50_seconds": {name: _over(np.median, [row[index] for row in p50]) for index, name in enumerate(classes)},
         "p99_seconds": {name: _over(max, [row[index] for row in p99]) for index, name in enumerate(classes)},
         "rss_bytes": max(tick.rss_bytes for tick in ticks),
+        "pss_bytes": max(tick.pss_bytes for tick in ticks),
         "cpu_cores": sum(tick.cpu_s for tick in ticks) / seconds if seconds else None,
         "workers": ticks[-1].workers,
         "fault": any(tick.fault for tick in ticks),

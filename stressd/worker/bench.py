@@ -99,7 +99,7 @@ class Bench:
 
 def movie_tables(spec: WorkerSpec) -> MovieTables:
     """Map the run's movies and their features."""
-    return MovieTables.open(os.path.join(spec.state_folder, "content"))
+    return MovieTables(os.path.join(spec.state_folder, "content"))
 
 
 def recollection(spec: WorkerSpec, abilities: Abilities) -> Recollection:

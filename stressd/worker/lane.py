@@ -1,8 +1,8 @@
 """A lane's operations: each calls the target once, judges what came back, and records it.
 
-Save: the owner first reads and judges its key, then writes its intent into the ledger, saves, and writes down how it ended.
-Read: what is known is noted, the target is called, the answer is judged. A lane is one thread; its row of the table, its
-session and its keys are its own.
+Save: the owner first reads and judges its key, then writes its intent into the ledger, saves, and writes down how it
+ended. Read: what is known is noted, the target is called, the answer is judged. A lane is one thread; its row of the
+table, its session and its keys are its own.
 """
 
 import random
@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from stressd.stats.table import Control
-from stressd.targets.protocol import DetailedRead, DetailedSession, Frames, Session, TargetCorrupt, TargetRejected
+from stressd.targets.protocol import (
+    DetailedRead,
+    DetailedSession,
+    Frames,
+    Session,
+    TargetCorrupt,
+    TargetRejected,
+    group_name,
+)
 from stressd.worker import cells
 from stressd.worker.batches import Batches, size_of
 from stressd.worker.outcome import InjectedError, error_class
@@ -35,8 +43,9 @@ _now: Final = time.monotonic_ns
 class LaneParts:
     """What a lane is made of.
 
-    `number` is its place in the ledger: it owns `own_keys`; the process's lanes together own `process_keys`. Every cell is
-    checked of each read from the store, and of one in `cache_every` from a cache; one frame in `scribble_every` is edited.
+    `number` is its place in the ledger: it owns `own_keys`; the process's lanes together own `process_keys`. Every cell
+    is checked of each read from the store, and of one in `cache_every` from a cache; one frame in `scribble_every` is
+    edited.
     """
 
     number: int
@@ -83,7 +92,7 @@ class Lane:
 
     def group(self, key: int) -> str:
         """Return the name of the group that holds `key`."""
-        return f"{self._prefix}{key:05d}"
+        return group_name(self._prefix, key)
 
     def generate(self, late_ns: int = 0) -> Served:
         """Generate the features of the next batch of movies."""
@@ -130,8 +139,8 @@ class Lane:
     def save(self, key: int, late_ns: int = 0) -> Served:
         """Read and judge the key, then save its next sequence.
 
-        Nothing is saved to a key that is retired, and nothing as long as an earlier save cannot be settled, or the newest one
-        not be read back: that it was lost could hide under the next.
+        Nothing is saved to a key that is retired, and nothing as long as an earlier save cannot be settled, or the
+        newest one not be read back: that it was lost could hide under the next.
         """
         if self._is_open(key) and (unsettled := self._settled(key, late_ns)) is not None:
             return unsettled
@@ -179,7 +188,7 @@ class Lane:
         return served
 
     def _after_failure(self, key: int, seq: int, error: Exception) -> None:
-        """Write down how a save that raised ended: it failed for certain, or nobody knows, and then reading may tell."""
+        """Write down how a save that raised ended: it failed for certain, or nobody knows; then reading may tell."""
         if isinstance(error, TargetRejected):
             self._ledger.fail(key, seq)
             return
@@ -214,8 +223,9 @@ class Lane:
     def _resolve(self, key: int) -> bool:
         """Find out how a save of unknown outcome ended, by reading; True if the next one may follow.
 
-        Where reading cannot tell, either value stays allowed until the next save settles it, and a late write could overtake
-        that one: such a key is retired. What the target raises goes through, but for a damaged value: that tells nothing.
+        Where reading cannot tell, either value stays allowed until the next save settles it. A late write could
+        overtake that one: such a key is retired. What the target raises goes through, but for a damaged value: that
+        tells nothing.
         """
         first: list[Frames | None] = []
 
@@ -282,9 +292,7 @@ class Lane:
 
     # --- judging
 
-    def _judged(
-        self, key: int, note: tuple[int, int], frames: Frames | None, full: bool, began_ns: int
-    ) -> Judgement:
+    def _judged(self, key: int, note: tuple[int, int], frames: Frames | None, full: bool, began_ns: int) -> Judgement:
         row, judge = self._row, self._judge
         cells_ns = judge.cells_ns
         judged = judge.after(key, note, frames, full)
@@ -309,7 +317,7 @@ class Lane:
         return self._scribbles % self.parts.scribble_every == 0
 
     def _scribble(self, key: int, frames: Frames) -> None:
-        """Edit a cell of a frame that is ours, read the key again, put the cell back: nobody else may have seen the edit."""
+        """Edit a cell of a frame that is ours, read the key again, put it back: nobody else may have seen the edit."""
         began = _now()
         edit = scribble(frames, self._draw)
         if edit is not None and edit.protected:

@@ -1,12 +1,11 @@
 """A load worker: the parts that its lanes share, the lanes' threads, and the main thread that listens and reports."""
 
-import gc
 import os
-import sys
 import threading
 import time
 from typing import Final
 
+from stressd.errors import TargetError
 from stressd.scenario import Pool
 from stressd.stats.table import Control, Table
 from stressd.targets.loading import load_target
@@ -16,6 +15,7 @@ from stressd.worker.bench import Bench
 from stressd.worker.channel import Channel
 from stressd.worker.lane import Lane
 from stressd.worker.loop import Loop, Starts, lane_thread
+from stressd.worker.memory import arrow_bytes, release_arrow
 from stressd.worker.spec import WorkerSpec
 from stressd.workload.operation import Draws, SaveKeys
 from stressd.workload.pacer import ConstantPacer
@@ -59,53 +59,58 @@ class LoadWorker:
         ]
         for thread in threads:
             thread.start()
-        for _ in threads:
-            self._opened.acquire(timeout=OPEN_TIMEOUT_S)
+        deadline_s = time.monotonic() + OPEN_TIMEOUT_S
+        opened = sum(self._opened.acquire(timeout=max(0.0, deadline_s - time.monotonic())) for _ in threads)
         if self._failure is not None:
             raise self._failure
+        if opened < len(threads):
+            raise TargetError(f"target {self._spec.target.name}: its sessions were not open after {OPEN_TIMEOUT_S:g} s")
         self._channel.send({"event": "ready"})
         self._stay(threads)
         self._report()
 
     def _lane(self, number: int) -> None:
+        lane = self._open_lane(number)
+        self._loop(lane).run()
+        try:
+            lane.parts.session.close()
+        except Exception as error:  # noqa: BLE001 - the work is done; it is told, and nothing is lost by it
+            self._bench.trace.failed("close", error)
+
+    def _open_lane(self, number: int) -> Lane:
         try:
             lane = self._bench.lane(number, self._target.open())
             lane.resolve_own()
+        except Exception as error:
+            self._lane_failed(error)  # before `_opened`: who waits for that asks next whether anything failed
+            raise
+        else:
             lane.parts.row[cells.HEARTBEAT] = time.monotonic_ns()
             lane.parts.row[cells.LANE_STARTED] = time.time_ns()
+            return lane
         finally:
             self._opened.release()
-        self._loop(lane).run()
-        lane.parts.session.close()
 
     def _loop(self, lane: Lane) -> Loop:
         spec, ledger = self._spec, self._bench.ledger
-        draws = Draws(self._pool.mix, ledger.keys, spec.seed, lane.parts.number, lambda key: ledger.slot(key).acked_seq)
-        save_keys = SaveKeys((key, ledger.slot(key).acked_seq) for key in lane.parts.own_keys)
+        draws = Draws(self._pool.mix, ledger.keys, spec.seed, lane.parts.number, ledger.acked)
+        save_keys = SaveKeys((key, ledger.acked(key)) for key in lane.parts.own_keys if not ledger.retired(key))
         return Loop(lane, self._pool, draws, save_keys, self._take_starts if self._pool.rate is not None else None)
 
-    def _take_starts(self) -> Starts:
-        """Return the process's intended starts; the first lane to ask drops those that were missed."""
-        with self._starts_lock:
-            if self._starts is None:
-                pool, process = self._pool, self._spec.process
-                pacer = ConstantPacer(pool.rate or 0.0, process, pool.processes)
-                start_ns = self._table.control[Control.LOAD_START_NS]
-                first = self._drop_missed(pacer, start_ns)
-                self._starts = Starts(pacer, start_ns, first)
-            return self._starts
+    def _take_starts(self) -> tuple[Starts, range]:
+        """Return the process's intended starts, and to the first lane that asks those that were missed.
 
-    def _drop_missed(self, pacer: ConstantPacer, start_ns: int) -> int:
-        """Charge the starts between the last one that was taken and now; return the number of the next."""
-        lanes = range(self._spec.first_lane, self._spec.first_lane + self._spec.threads)
-        taken = max(self._table.row(lane)[cells.NEXT_START] for lane in lanes)
-        now_ns = time.monotonic_ns()
-        due = pacer.due(now_ns - start_ns)
-        row = self._table.row(self._spec.first_lane)
-        for number in range(taken, due):
-            row[cells.DROPPED] += 1
-            cells.observe(row, cells.LATENCY["read"], now_ns - start_ns - pacer.offset_ns(number))
-        return max(taken, due)
+        Those fell due while there was no process: after the last one that an earlier process took. The first process
+        of the slot has missed none, it is only late.
+        """
+        with self._starts_lock:
+            if self._starts is not None:
+                return self._starts, range(0)
+            pool, lanes = self._pool, range(self._spec.first_lane, self._spec.first_lane + self._spec.threads)
+            taken = max(self._table.row(lane)[cells.NEXT_START] for lane in lanes)
+            pacer = ConstantPacer(pool.rate or 0.0, self._spec.process, pool.processes)
+            self._starts = Starts(pacer, self._table.control[Control.LOAD_START_NS], taken)
+            return self._starts, self._starts.take_due(time.monotonic_ns()) if taken else range(0)
 
     def _lane_failed(self, error: BaseException) -> None:
         self._failure = self._failure or error
@@ -119,13 +124,21 @@ class LoadWorker:
                 os._exit(EXIT_LANE_DIED)  # the parent is gone
             if self._failure is not None:
                 raise self._failure
+            self._beat_for_ended(threads)
             now_s = time.monotonic()
             if now_s >= report_at_s:
                 self._report()
                 report_at_s = now_s + REPORT_EVERY_S
             if now_s >= release_at_s:
-                release_memory()
+                release_arrow()
                 release_at_s = now_s + RELEASE_EVERY_S
+
+    def _beat_for_ended(self, threads: list[threading.Thread]) -> None:
+        """Beat for the lanes that have ended in order, while others still finish what they are doing."""
+        now_ns = time.monotonic_ns()
+        for lane, thread in enumerate(threads, start=self._spec.first_lane):
+            if not thread.is_alive():
+                self._table.row(lane)[cells.HEARTBEAT] = now_ns
 
     def _report(self) -> None:
         """Write what this process holds into its first lane's row; counters go on from those of earlier processes."""
@@ -135,26 +148,12 @@ class LoadWorker:
             return
         now, before = self._target.stats(), self._reported
         row[cells.CACHE_BYTES] = now.cache_bytes or 0
-        row[cells.CACHE_EVICTIONS] += (now.cache_evictions or 0) - (before.cache_evictions or 0)
-        row[cells.COMMITS] += (now.commits or 0) - (before.commits or 0)
-        row[cells.CONFLICTS] += (now.conflicts or 0) - (before.conflicts or 0)
+        row[cells.CACHE_EVICTIONS] += _more(now.cache_evictions, before.cache_evictions)
+        row[cells.COMMITS] += _more(now.commits, before.commits)
+        row[cells.CONFLICTS] += _more(now.conflicts, before.conflicts)
         self._reported = now
 
 
-def arrow_bytes() -> int:
-    """Return what Arrow holds in this process; 0 where nothing has imported it."""
-    arrow = sys.modules.get("pyarrow")
-    return int(arrow.total_allocated_bytes()) if arrow is not None else 0
-
-
-def release_memory() -> None:
-    """Give back what Arrow's pool keeps for later, so that what is left is held by someone."""
-    arrow = sys.modules.get("pyarrow")
-    if arrow is not None:
-        arrow.default_memory_pool().release_unused()
-
-
-def collect_garbage() -> None:
-    """Collect all that nobody holds."""
-    gc.collect()
-    release_memory()
+def _more(now: int | None, before: int | None) -> int:
+    """Return what a target's count grew by; one that goes back is the target's business, not a reason to end."""
+    return max(0, (now or 0) - (before or 0))

@@ -4,26 +4,37 @@ Each returns figures under the names of the criteria they are for. They save and
 that every read is judged and counted like any other.
 """
 
-import ctypes
+import contextlib
 import os
 import statistics
 import threading
 import time
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
 
 import pandas as pd
 
+from stressd.errors import TargetError
 from stressd.scenario import Content, ProbeSettings
 from stressd.stats.table import Table
 from stressd.targets.loading import load_target
-from stressd.targets.protocol import Session, Target, TargetSpec, abilities_of, guarantees_of
+from stressd.targets.protocol import (
+    Session,
+    Target,
+    TargetSpec,
+    TargetWithDrop,
+    abilities_of,
+    group_name,
+    guarantees_of,
+)
 from stressd.worker.batches import Batches
 from stressd.worker.bench import Bench, movie_tables, recollection
 from stressd.worker.channel import Channel
-from stressd.worker.lane import Lane, Served
-from stressd.worker.load import collect_garbage
+from stressd.worker.lane import Lane
+from stressd.worker.memory import peak_resident_bytes, release_memory, resident_bytes
+from stressd.worker.record import Served
 from stressd.worker.spec import WorkerSpec
 from stressd.worker.trace import Trace
 from stressd.workload.ledger import Ledger
@@ -33,19 +44,22 @@ PERCENT: Final = 100.0
 BARRIER_S: Final = 30.0
 SEEN_WITHIN_S: Final = 5.0
 TOLD_WITHIN_S: Final = 60.0
+HANDSHAKE_TRIES: Final = 8
+HANDSHAKE_PAUSE_S: Final = 0.05
 
+T = TypeVar("T")
 Figures = dict[str, float]
 Detail = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeRun:
-    """What a probe has at hand."""
+    """What a probe has at hand. `groups` are those it saves, to be removed after it."""
 
     spec: WorkerSpec
     settings: ProbeSettings
-    table: Table
     channel: Channel
+    groups: list[str] = field(default_factory=list)
 
     def target(self, **options: Any) -> Target:
         """Build the run's target, with options moved."""
@@ -54,17 +68,18 @@ class ProbeRun:
     def bench(self, target: Target, plan: Content, threads: int, name: str) -> Bench:
         """Return a bench with a ledger of its own, one key for each thread."""
         spec = self.spec
-        path = os.path.join(spec.state_folder, f"ledger-probe-{spec.probe}")
-        ledger = Ledger.create(path, threads, run_id=spec.run_id, boot_id="")
+        ledger = Ledger.create(_ledger_path(spec), threads, run_id=spec.run_id, boot_id="")
         abilities = abilities_of(target)
+        prefix = f"{spec.group_prefix}{spec.probe}-{name}-"
+        self.groups.extend(group_name(prefix, key) for key in range(threads))
         return Bench(
             spec=spec,
-            table=self.table,
+            table=Table.open(os.path.join(spec.state_folder, "table")),
             tables=movie_tables(spec),
             ledger=ledger,
             plan=plan,
             keys_per_lane=1,
-            group_prefix=f"{spec.group_prefix}{spec.probe}-{name}-",
+            group_prefix=prefix,
             guarantees=guarantees_of(target),
             abilities=abilities,
             trace=Trace(self.channel, os.path.join(spec.state_folder, "specimens")),
@@ -77,13 +92,26 @@ class ProbeRun:
 
 def run_probe(spec: WorkerSpec, channel: Channel) -> None:
     """Run the probe that the spec names, and tell the parent what it found."""
-    table = Table.open(os.path.join(spec.state_folder, "table")) if spec.probe in NEED_TABLE else None
-    probe = ProbeRun(spec, spec.scenario.probe_settings, table, channel)  # type: ignore[arg-type]  # only they use it
-    figures, detail = PROBES[spec.probe](probe)
-    channel.send({"event": "found", "result": {"figures": figures, "detail": detail, **detail}})
-    path = os.path.join(spec.state_folder, f"ledger-probe-{spec.probe}")
-    if os.path.exists(path):
-        os.unlink(path)
+    probe = ProbeRun(spec, spec.scenario.probe_settings, channel)
+    try:
+        figures, detail = PROBES[spec.probe](probe)
+    finally:
+        _tidy(probe)
+    channel.send({"event": "found", "result": {"figures": figures, "detail": detail}})
+
+
+def _tidy(probe: ProbeRun) -> None:
+    """Remove what the probe saved, where the target can: each run has groups of its own, and they would add up."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_ledger_path(probe.spec))
+    target = probe.target() if probe.groups else None
+    if isinstance(target, TargetWithDrop):
+        for group in probe.groups:
+            target.drop(group)
+
+
+def _ledger_path(spec: WorkerSpec) -> str:
+    return os.path.join(spec.state_folder, f"ledger-probe-{spec.probe}")
 
 
 def generation(run: ProbeRun) -> tuple[Figures, Detail]:
@@ -95,7 +123,7 @@ def generation(run: ProbeRun) -> tuple[Figures, Detail]:
         rates = [_generate_rate(batches, size) for _ in range(run.settings.generation_repeats)]
         rate = statistics.median(rates)
         detail[f"movies_{size}_per_s"] = rate
-    return {"generation_rate": rate, "generation_memory": peak_rss_bytes() / MB}, detail
+    return {"generation_rate": rate, "generation_memory": peak_resident_bytes() / MB}, detail
 
 
 def _generate_rate(batches: Batches, size: int) -> float:
@@ -237,7 +265,9 @@ def _median_ns(served: list[Served], source: str) -> float:
 def handshake_save(run: ProbeRun) -> tuple[Figures, Detail]:
     """Save a small group."""
     session = run.target().open()
-    session.save(*_handshake(run.spec))
+    commit: Any = session.save(*_handshake(run.spec))
+    if commit is not None and not (isinstance(commit, int) and commit >= 0):
+        raise TargetError(f"save returned {commit!r}; it is to return a commit number that grows, or None")
     session.close()
     return {}, {"saved": True}
 
@@ -247,20 +277,32 @@ def handshake_read(run: ProbeRun) -> tuple[Figures, Detail]:
     target = run.target()
     session = target.open()
     group, features = _handshake(run.spec)
-    run.channel.wait_s(TOLD_WITHIN_S)
-    run.channel.receive()
+    run.channel.next(TOLD_WITHIN_S)
     claimed = guarantees_of(target)
     deadline_s = time.monotonic() + (0.0 if claimed.reads == "latest" else max(claimed.bound_s, SEEN_WITHIN_S))
-    seen = _reads_as(session, group, features)
+    seen = _tried_again(lambda: _reads_as(session, group, features))
     while not seen and time.monotonic() < deadline_s:
         time.sleep(0.02)
-        seen = _reads_as(session, group, features)
+        seen = _tried_again(lambda: _reads_as(session, group, features))
     session.close()
+    run.groups.append(group)
     return {}, {"seen": seen}
 
 
+def _tried_again(call: Callable[[], T]) -> T:
+    """Return what the call returns, the last time if not before: a store that fails now and then is to be soaked."""
+    for _ in range(HANDSHAKE_TRIES - 1):
+        try:
+            return call()
+        except Exception:  # noqa: BLE001 - whatever a store raises; the last time it is told
+            time.sleep(HANDSHAKE_PAUSE_S)
+    return call()
+
+
 def _handshake(spec: WorkerSpec) -> tuple[str, dict[str, pd.DataFrame]]:
-    return f"{spec.group_prefix}handshake", {"payload_0": pd.DataFrame({"id": [1, 2, 3]})}
+    """Return the group to save: its content is this run's alone, for one that was killed may have left its own."""
+    mine = zlib.crc32(spec.run_id.encode())
+    return f"{spec.group_prefix}handshake", {"payload_0": pd.DataFrame({"id": [mine, mine + 1, mine + 2]})}
 
 
 def _reads_as(session: Session, group: str, features: dict[str, pd.DataFrame]) -> bool:
@@ -272,20 +314,8 @@ def _reads_as(session: Session, group: str, features: dict[str, pd.DataFrame]) -
 
 
 def _held_after_collecting() -> int:
-    """Return the resident bytes once everything that nobody holds is given back, freed malloc pages too."""
-    collect_garbage()
-    ctypes.CDLL(None).malloc_trim(0)
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def peak_rss_bytes() -> int:
-    """Return the most memory this process has held. Not `getrusage`: that remembers the parent's, from before exec."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        for line in status:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
+    release_memory()
+    return resident_bytes()
 
 
 PROBES: Final[dict[str, Callable[[ProbeRun], tuple[Figures, Detail]]]] = {
@@ -297,4 +327,3 @@ PROBES: Final[dict[str, Callable[[ProbeRun], tuple[Figures, Detail]]]] = {
     "handshake_save": handshake_save,
     "handshake_read": handshake_read,
 }
-NEED_TABLE: Final = frozenset({"storage", "concurrency", "memory", "cache"})

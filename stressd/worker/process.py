@@ -12,10 +12,12 @@ import signal
 import socket
 import sys
 import traceback
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stressd.worker.channel import Channel
-from stressd.worker.spec import WorkerSpec
+
+if TYPE_CHECKING:
+    from stressd.worker.spec import WorkerSpec
 
 EXIT_FAILED: Final = 1
 EXIT_ORPHANED: Final = 3
@@ -47,15 +49,14 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _receive_spec(channel: Channel) -> WorkerSpec | None:
-    channel.wait_s(SPEC_TIMEOUT_S)
-    while not channel.closed:
-        for message in channel.receive():
-            return WorkerSpec.from_message(message)
-    return None
+def _receive_spec(channel: Channel) -> "WorkerSpec | None":
+    from stressd.worker.spec import WorkerSpec  # noqa: PLC0415 - slow to import: the parent's death must count by then
+
+    message = channel.next(SPEC_TIMEOUT_S)
+    return WorkerSpec.from_message(message) if message is not None else None
 
 
-def _work(spec: WorkerSpec, channel: Channel) -> None:
+def _work(spec: "WorkerSpec", channel: Channel) -> None:
     """Import late: what is imported here is the store's client and pandas, and its errors are the parent's to show."""
     if spec.role == "probe":
         from stressd.worker.probes import run_probe  # noqa: PLC0415 - after the parent is known to be there

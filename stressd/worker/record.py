@@ -14,7 +14,7 @@ _NUMBER: Final = {op: number for number, op in enumerate(OPS, start=1)}
 
 
 class Served(NamedTuple):
-    """One operation as it went: whether all was well, how long the target took, where the answer came from, its payload.
+    """One operation as it went: was all well, how long the target took, where the answer came from, its payload.
 
     `source` is None where the target gave no answer: it raised, or was not asked.
     """
@@ -31,7 +31,8 @@ NOT_ASKED: Final = Served(ok=False)
 class Record:
     """Counts the operations of one lane. For its thread; all that it adds to are the lane's own cells.
 
-    `recent` are the last operations: start in monotonic nanoseconds, operation, source, outcome, nanoseconds of service.
+    `recent` are the last operations: monotonic start in nanoseconds, operation, source, outcome, service in
+    nanoseconds.
     """
 
     def __init__(self, row: memoryview) -> None:
@@ -45,7 +46,7 @@ class Record:
     def good(
         self, op: str, source: str, began_ns: int, service_ns: int, late_ns: int, rows: int, payload_bytes: int
     ) -> Served:
-        """Count an operation that ended well. Times in nanoseconds, `late_ns` from its intended start to its actual one."""
+        """Count one that ended well. Times in nanoseconds, `late_ns` from its intended start to its actual one."""
         row = self._row
         if rows:
             row[ROWS[op]] += rows

@@ -318,7 +318,8 @@ class Judge:
                 return Resolution(Outcome.UNKNOWN, corrupt)
             self._ledger.ack(key, intent)
             return Resolution(Outcome.ACKED, judged)
-        if judged.newest == intent:
+        partly = judged.newest == intent or (frames is None and not self._atomic)  # names there may be, but not all
+        if partly:
             self._ledger.unknown(key, intent)
             return Resolution(Outcome.UNKNOWN, judged)
         self._ledger.fail(key, intent)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from itertools import pairwise
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -282,11 +282,6 @@ class MovieTables:
     def _raw(path: str, name: str) -> Any:
         with pa.memory_map(os.path.join(path, f"{name}.arrow")) as source:
             return pa.ipc.open_file(source).read_all()
-
-    @classmethod
-    def open(cls, path: str, groups: Iterable[str] = FEATURE_GROUPS) -> Self:
-        """Map the folder."""
-        return cls(path, groups)
 
     def rows(self, name: str, movies: Sequence[Span]) -> Sequence[Span]:
         """Return the runs of rows that the runs of movies have in a table."""

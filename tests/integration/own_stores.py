@@ -4,6 +4,7 @@ They know nothing of stressd but the one exception that says "nothing was saved"
 drawn from `seed`.
 """
 
+import hashlib
 import json
 import os
 import pickle
@@ -127,38 +128,31 @@ class SavesHalf(Dict):
         super().keep(group, frames)
 
 
-class MixesRows(Dict):
-    """Keeps the last rows of the save before, now and then."""
+class Mixes(Dict):
+    """Keeps the last rows, or some columns, of the save before, now and then."""
 
     def keep(self, group, frames):
         if group in self.groups and self.now():
-            frames = {name: self.mixed(self.groups[group][name], frame) for name, frame in frames.items()}
+            mixed = self.draw.choice([self.rows_mixed, self.columns_mixed])
+            frames = {name: mixed(self.groups[group][name], frame) for name, frame in frames.items()}
         super().keep(group, frames)
 
-    def mixed(self, old, new):
+    def rows_mixed(self, old, new):
         middle = len(new) // 2
         return pd.concat([new.iloc[:middle], old.iloc[middle:]], ignore_index=True)
 
-
-class MixesColumns(MixesRows):
-    """Keeps some columns of the save before, now and then."""
-
-    def mixed(self, old, new):
+    def columns_mixed(self, old, new):
         return new.assign(c0=old["c0"], c2=old["c2"])
 
 
-class DropsAColumn(Dict):
-    """Leaves a column out, now and then."""
+class ChangesColumns(Dict):
+    """Leaves a column out, or hands its numbers out as text, now and then."""
 
     def given(self, frame):
-        return super().given(frame.drop(columns="c1") if self.now() else frame)
-
-
-class Retypes(Dict):
-    """Hands numbers out as text, now and then."""
-
-    def given(self, frame):
-        return super().given(frame.assign(c1=frame["c1"].astype(str)) if self.now() else frame)
+        frame = super().given(frame)
+        if self.now():
+            return self.draw.choice([frame.drop(columns="c1"), frame.assign(c1=frame["c1"].astype(str))])
+        return frame
 
 
 class ServesAnother(Dict):
@@ -188,24 +182,17 @@ class Resurrects(Dict):
         return self.rejected[group] if group in self.rejected and self.now() else super().answer(group)
 
 
-class RaisesAfterSaving(Dict):
-    """A good store with a bad connection: the answer to a save is lost now and then."""
-
-    def save(self, group, features):
-        super().save(group, features)
-        with self.lock:
-            if self.now():
-                raise ConnectionError("the answer did not come back")
-
-
-class RaisesBeforeSaving(Dict):
-    """A good store with a bad connection: a save does not reach it now and then."""
+class LosesConnections(Dict):
+    """A good store with a bad connection: now and then a save does not reach it, or its answer does not come back."""
 
     def save(self, group, features):
         with self.lock:
-            if self.now():
-                raise ConnectionError("not sent")
+            lost = self.draw.choice(["the save", "the answer"]) if self.now() else None
+        if lost == "the save":
+            raise ConnectionError("not sent")
         super().save(group, features)
+        if lost == "the answer":
+            raise ConnectionError("no answer came back")
 
 
 class Sqlite:
@@ -290,13 +277,19 @@ class CachedSession(SqliteSession):
         return DetailedRead(frames, "store", None)
 
 
-class TellsItsOptions(Dict):
-    """Shows what reached it: writes its options where `told` says."""
+class NeedsSecrets(Dict):
+    """Writes the hash of what it was told where `told` says, and fails now and then."""
 
-    def __init__(self, told, **options):
-        super().__init__()
+    def __init__(self, told, **secrets):
+        super().__init__(every=20)
+        hashes = {name: hashlib.sha256(secret.encode()).hexdigest() for name, secret in secrets.items()}
         with open(f"{told}-{os.getpid()}", "w", encoding="utf-8") as file:
-            json.dump(options, file)
+            json.dump(hashes, file)
+
+    def answer(self, group):
+        if self.now():
+            raise ConnectionError("try again later")
+        return super().answer(group)
 
 
 class NoSession:

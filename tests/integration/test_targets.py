@@ -1,6 +1,7 @@
 """A store of one's own under soak: a right one is never accused, one that lies is caught by the right word."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 MODULES = f"{HERE}:{daemon.ROOT}"
 
-# The kinds of violation that each liar is caught by. A second kind is what the same lie is when it meets a save under way.
+# The kinds of violation that each liar is caught by. A second kind is what the same lie is while a save is under way.
 LIARS = {
     "Forgets": {"lost"},
     "ServesOld": {"stale", "non_monotonic"},
@@ -19,16 +20,15 @@ LIARS = {
     "HandsOutItsOwn": {"aliased"},
     "KeepsYours": {"aliased"},
     "SavesHalf": {"fractured"},
-    "MixesRows": {"torn"},
-    "MixesColumns": {"torn"},
-    "DropsAColumn": {"schema"},
-    "Retypes": {"schema"},
+    "Mixes": {"torn"},
+    "ChangesColumns": {"schema"},
     "ServesAnother": {"phantom"},
     "Resurrects": {"phantom"},
     "SqliteWithStaleCache": {"stale", "non_monotonic"},
 }
 RANDOM = {"kind": "random", "rows": 20, "columns": 3, "names": 4}
-BUSY = {"threads": 2, "rate": 150, "mix": {"save": 25, "read": 60, "scrub": 15}}
+TO_THE_END = "FlipsABit"  # the others stop at the first violation
+BUSY = {"threads": 2, "rate": 300, "mix": {"save": 25, "read": 60, "scrub": 15}}
 
 
 def soak(folder, target, *arguments, processes=1, **changes):
@@ -57,16 +57,17 @@ def outcomes(report):
 # --- Right ones
 
 
-def test_a_sqlite_store_of_several_processes_passes(tmp_path, run_seed):
+def test_a_sqlite_store_of_several_processes_passes_can_be_verified_and_gone_on_with(tmp_path, run_seed):
+    options = ("--target-option", f"path={tmp_path / 'features.sqlite'}")
     code, report, said = soak(
         tmp_path,
         "own_stores:Sqlite",
-        *("--target-option", f"path={tmp_path / 'features.sqlite'}", "--seed", run_seed),
+        *(*options, "--seed", run_seed),
         processes=2,
-        duration_s=5,
-        content={"rows": [10, 30]},
-        probes={"before": ["concurrency", "cache"], "after": ["memory"]},
-        probe_settings={"concurrency_rounds": 3, "memory_repeats": 5, "memory_movies": 20},
+        duration_s=4,
+        content={"rows": [5, 20]},
+        probes={"before": ["concurrency", "cache"]},
+        probe_settings={"concurrency_rounds": 3, "cache_rounds": 5, "cache_ttl_s": 0.1},
         criteria={"omit": ["memory_growth", "degradation", "cpu_at_rest", "save_throughput", "read_throughput"]},
     )
     assert (code, violations(report)) == (0, {}), said
@@ -74,57 +75,44 @@ def test_a_sqlite_store_of_several_processes_passes(tmp_path, run_seed):
     assert report["verdict"] in ("pass", "warn")
     cache = {"cache_speedup", "cache_hit_rate", "cache_ttl_refresh"}
     assert {name for name, outcome in found.items() if outcome == "not_applicable"} >= cache
-    assert all(entry["why"] for entry in report["criteria"] if entry["name"] in cache)
+    assert all(entry["why"] == "target has no cache" for entry in report["criteria"] if entry["name"] in cache)
     assert found["data_integrity"] == found["concurrent_success_rate"] == found["worker_deaths"] == "pass"
     assert report["verification"]["reads_across_processes_checked"] > 20, "the two processes read what the other saved"
     assert "one process" not in said
-    assert (tmp_path / "features.sqlite").exists()
 
-
-def test_a_sqlite_store_can_be_verified_and_gone_on_with(tmp_path):
-    options = ("--target-option", f"path={tmp_path / 'features.sqlite'}")
-    _, first, _ = soak(tmp_path, "own_stores:Sqlite", *options, processes=2, duration_s=1)
     verified = daemon.stressd("verify", "--state", tmp_path / "stressd-data", cwd=tmp_path, PYTHONPATH=MODULES)
     assert verified.returncode == 0, verified.stderr
     assert "verified" in verified.stdout
-    assert first["verification"]["writes_acknowledged"] > 0
-    code, second, said = soak(tmp_path, "own_stores:Sqlite", *options, processes=2, duration_s=1)
+
+    settings = {"duration_s": 1, "content": {"rows": [5, 20]}, "processes": 2}
+    _, again, said = soak(tmp_path, "own_stores:Sqlite", *options, **settings)
     assert "going on with the data" in said
-    assert second["seed"] == first["seed"]
-    assert (code in (0, 4), violations(second)) == (True, {}), said
+    assert (again["seed"], violations(again)) == (report["seed"], {}), said
+    assert re.search(r"8 keys: 8 right, 0 never saved, 0 wrong", said), "all that was there was checked first"
 
 
-@pytest.mark.parametrize("target", ["own_stores:Dict", "memory"])
-def test_a_dict_is_run_in_one_process_with_as_many_threads(tmp_path, target):
-    code, report, said = soak(tmp_path, target, processes=2, duration_s=4, content={"rows": [5, 15]})
+def test_a_dict_is_run_in_one_process_with_as_many_threads(tmp_path):
+    code, report, said = soak(tmp_path, "own_stores:Dict", processes=2, duration_s=3, content={"rows": [5, 15]})
     assert (code, violations(report)) == (0, {}), said
-    assert f"target {target} lives in one process alone: run in 1 process with 4 threads" in said
-    pool = report["scenario"]["pools"][0]
-    assert (len(report["scenario"]["pools"]), pool["processes"], pool["threads"], pool["rate"]) == (1, 1, 4, 150)
+    assert "target own_stores:Dict lives in one process alone: run in 1 process with 4 threads" in said
+    (pool,) = report["scenario"]["pools"]
+    assert (pool["processes"], pool["threads"], pool["rate"]) == (1, 4, 300)
 
 
 def test_more_than_one_process_for_a_dict_is_refused_with_the_way_out(tmp_path):
-    scenario = daemon.write_scenario(tmp_path)
-    ran = daemon.stressd(
-        *("run", scenario, "--target", "own_stores:Dict", "--processes", "2", "--listen", "127.0.0.1:0"),
-        cwd=tmp_path,
-        PYTHONPATH=MODULES,
-    )
-    assert ran.returncode == 2
-    assert "--processes 2" in ran.stderr
-    assert "use --threads instead" in ran.stderr
-    assert "Traceback" not in ran.stderr
-    asked_for_one = daemon.stressd(
-        *("run", scenario, "--target", "own_stores:Dict", "--processes", "1", "--threads", "2"),
-        *("--duration", "1", "--listen", "127.0.0.1:0"),
-        cwd=tmp_path,
-        PYTHONPATH=MODULES,
-    )
-    assert asked_for_one.returncode in (0, 4), asked_for_one.stderr
+    scenario = daemon.write_scenario(tmp_path, pool=BUSY)
+    arguments = ("run", scenario, "--target", "memory", "--duration", "3", "--listen", "127.0.0.1:0")
+    refused = daemon.stressd(*arguments, "--processes", "2", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--processes 2" in refused.stderr
+    assert "use --threads instead" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    as_told = daemon.stressd(*arguments, "--threads", "2", cwd=tmp_path)
+    assert as_told.returncode == 0, as_told.stderr
 
 
 def test_noop_runs_and_is_not_said_to_have_been_checked(tmp_path):
-    code, report, said = soak(tmp_path, "noop", processes=2, duration_s=4, content={"rows": [5, 15]})
+    code, report, said = soak(tmp_path, "noop", processes=2, duration_s=3, content={"rows": [5, 15]})
     assert (code, violations(report)) == (0, {}), said
     assert report["verification"]["cells_checked"] == 0
     assert report["operations"]["save"]["count"] > 0
@@ -133,14 +121,15 @@ def test_noop_runs_and_is_not_said_to_have_been_checked(tmp_path):
     assert "one process" not in said
 
 
-@pytest.mark.parametrize("target", ["RaisesAfterSaving", "RaisesBeforeSaving"])
-def test_a_save_of_unknown_outcome_is_an_error_and_no_violation(tmp_path, target, run_seed):
+def test_a_save_of_unknown_outcome_is_an_error_and_no_violation(tmp_path, run_seed):
     print("seed", run_seed)
-    code, report, said = soak(tmp_path, f"own_stores:{target}", *("--target-option", f"seed={run_seed}"), duration_s=3)
+    options = ("--target-option", f"seed={run_seed}", "--target-option", "every=2")
+    code, report, said = soak(tmp_path, "own_stores:LosesConnections", *options, duration_s=3)
     assert violations(report) == {}, said
-    assert report["operations"]["save"]["errors"] > 0
-    assert code == 1
-    assert outcomes(report)["error_rate"] == "fail"
+    saves = report["operations"]["save"]
+    assert min(saves["errors"], saves["outcomes"]["ok"]) > 20
+    assert outcomes(report)["error_rate"] in ("fail", "inconclusive")
+    assert code in (1, 4)
     assert said.count("ConnectionError") == 1, "told once, not each time"
 
 
@@ -153,11 +142,11 @@ def caught(tmp_path_factory, run_seed):
 
     def run(liar):
         folder = tmp_path_factory.mktemp(liar)
-        options = ["--target-option", f"seed={run_seed}", "--seed", str(run_seed)]
-        processes = 1
-        if liar.startswith("Sqlite"):
-            options, processes = ["--target-option", f"path={folder / 'features.sqlite'}"], 2
-        return folder, *soak(folder, f"own_stores:{liar}", "--stop-on-violation", *options, processes=processes, duration_s=20)
+        several = liar.startswith("Sqlite")
+        option = f"path={folder / 'features.sqlite'}" if several else f"seed={run_seed}"
+        stop, duration_s = ([], 2) if liar == TO_THE_END else (["--stop-on-violation"], 20)
+        arguments = ("--seed", str(run_seed), "--target-option", option, *stop)
+        return folder, *soak(folder, f"own_stores:{liar}", *arguments, processes=1 + several, duration_s=duration_s)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         yield {liar: pool.submit(run, liar) for liar in LIARS}
@@ -169,7 +158,7 @@ def test_a_lie_is_caught_by_its_right_name_and_leaves_a_specimen(caught, liar, r
     folder, code, report, said = caught[liar].result(timeout=100)
     assert (code, report["verdict"]) == (3, "violated"), said
     assert set(violations(report)) <= LIARS[liar], said
-    assert report["duration_seconds"] < 18, "stopped at the first violation"
+    assert report["interrupted"] is False
     assert daemon.criterion(report, "data_integrity")["verdict"] == "fail"
     assert report["verification"]["specimens"]
     for path in report["verification"]["specimens"]:
@@ -177,7 +166,6 @@ def test_a_lie_is_caught_by_its_right_name_and_leaves_a_specimen(caught, liar, r
         assert told["kind"] in LIARS[liar]
         assert told["detail"]
         assert told["seed"] == report["seed"]
-        assert told["operations_before"]
         for pair in told["frames"]:
             expected = readable(folder / path, pair["expected_file"])
             actual = readable(folder / path, pair["actual_file"])
@@ -191,10 +179,11 @@ def readable(beside, name):
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
 
 
-def test_a_violation_does_not_end_a_run_by_itself(tmp_path, run_seed):
-    print("seed", run_seed)
-    code, report, said = soak(tmp_path, "own_stores:FlipsABit", *("--target-option", f"seed={run_seed}"), duration_s=3)
-    assert (code, report["interrupted"]) == (3, False), said
-    assert report["load_seconds"] > 2.5
+def test_a_violation_does_not_end_a_run_by_itself_and_stop_on_violation_does(caught):
+    _, _, report, said = caught[TO_THE_END].result(timeout=100)
+    assert report["load_seconds"] >= 2
     assert violations(report)["corrupt"] > 3
     assert said.count("VIOLATION corrupt") == 1, "told once, counted each time"
+    _, _, stopped, said = caught["HandsOutItsOwn"].result(timeout=100)
+    assert stopped["load_seconds"] < 15
+    assert "stopping at the first violation" in said

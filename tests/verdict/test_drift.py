@@ -26,7 +26,7 @@ def growth(made):
         ticks = [
             made.tick(
                 (i + 1) * load_s / SECONDS,
-                pss_bytes=round((300 + extra) * made.mb),
+                rss_bytes=round((300 + extra) * made.mb),
                 **{name: round(float(values[i])) for name, values in changes.items()},
             )
             for i, extra in enumerate(extra_mb)
@@ -86,13 +86,10 @@ def test_arrow_flat_while_memory_grows_is_said(growth):
     assert "Arrow's buffers +45" in guilty.note
 
 
-def test_without_pss_the_resident_size_counts_and_never_a_mix_of_both(made):
-    seldom = [
-        made.tick(i + 1.0, pss_bytes=100 * made.mb if i % 100 == 0 else 0, rss_bytes=400 * made.mb)
-        for i in range(SECONDS)
-    ]
-    found = memory_growth(seldom, 180.0, 10)
-    assert (found.value, found.note) == (0, "by RSS, over the run")
+def test_only_the_resident_size_counts_since_the_proportional_one_moves_with_the_neighbours(made):
+    ticks = [made.tick(i + 1.0, pss_bytes=round((300 + i) * made.mb), rss_bytes=400 * made.mb) for i in range(SECONDS)]
+    found = memory_growth(ticks, 180.0, 10)
+    assert (found.value, found.note) == (0, "resident, over the run")
 
 
 # --- Degradation -------------------------------------------------------------------------------------

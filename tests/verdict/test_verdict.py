@@ -78,7 +78,7 @@ def test_a_scenario_moves_lines_and_leaves_criteria_out(healthy, made):
 
 def test_an_interval_on_both_sides_says_how_long_it_would_take(healthy, made):
     noise_mb = np.random.default_rng(3).normal(0, 30, 180)
-    ticks = [made.tick(i + 1.0, pss_bytes=round((300 + 0.05 * i + noise_mb[i]) * made.mb)) for i in range(180)]
+    ticks = [made.tick(i + 1.0, rss_bytes=round((300 + 0.05 * i + noise_mb[i]) * made.mb)) for i in range(180)]
     result = result_of(judge(replace(healthy, ticks=ticks)), "memory_growth")
     assert result.outcome is Outcome.INCONCLUSIVE
     assert result.low < 20 < result.high

@@ -299,6 +299,15 @@ def test_a_save_that_was_never_begun_is_a_phantom(bench):
     assert bench.read(bench.frames(SAVED + 1)).kind == "phantom"
 
 
+def test_a_frame_of_a_key_that_nobody_saved_is_a_phantom(bench):
+    note = bench.judge.before(0)
+    assert bench.judge.after(0, note, bench.frames(1, key=0)).kind == "phantom"
+    damaged = bench.frames(1, key=0)
+    name = bench.content.names[0]
+    set_cell(damaged[name], 0, "_sum", flipped_bit)
+    assert bench.judge.after(0, note, damaged).kind == "corrupt"
+
+
 @pytest.mark.parametrize("full", [True, False])
 def test_a_save_that_failed_is_a_phantom_when_it_shows(bench, full):
     bench.begin(7)
@@ -515,6 +524,12 @@ def test_half_of_an_unknown_save_is_fractured_or_where_groups_are_loose_undecide
         resolution = bench.judge.resolve(KEY, bench.reread)
         assert (resolution.outcome, resolution.judgement.kind) == (Outcome.UNKNOWN, kind)
         assert ledger.outcome(KEY, 7) is Outcome.UNKNOWN
+
+
+def test_a_loose_group_that_is_not_all_there_does_not_prove_that_nothing_landed(ledger, content):
+    judge = Judge(ledger, content, LOOSE)
+    ledger.intent(0, 1, content.frames(0, 1).total)
+    assert judge.resolve(0, lambda: None).outcome is Outcome.UNKNOWN
 
 
 def test_what_may_still_land_is_never_called_failed(ledger, content):
