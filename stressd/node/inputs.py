@@ -32,7 +32,7 @@ class Movies:
 
 
 def load_or_generate(path: str | None, scenario: Scenario, seed: int) -> tuple[list[dict[str, Any]], Movies]:
-    """Return the movies of the file, or generated ones, and their facts; UsageError says what is wrong with the file."""
+    """Return the movies of the file, or generated ones, and their facts. UsageError says what is wrong with it."""
     if path is None:
         count = scenario.generated_movies
         sha256 = hashlib.sha256(f"generated:{count}:{seed}".encode()).hexdigest()

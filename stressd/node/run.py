@@ -226,6 +226,8 @@ class Node:
         run.measured_to = self._table.snapshot()
         run.load_end_s = time.monotonic()
         run.state = "draining"
+        if run.schedule is not None:
+            run.schedule.end(time.monotonic_ns(), self._table.control)
         supervisor.drain()
         deadline_s = time.monotonic() + self._founded.scenario.supervision.drain_s
         hurried = False

@@ -62,6 +62,13 @@ class FaultSchedule:
             self._due.append((now_ns + round(fault.every_s * 1e9), fault))
         return fault.kind
 
+    def end(self, now_ns: int, control: memoryview) -> None:
+        """Inject no more, and cut short what is on: the last look at what was saved has to reach the target."""
+        self._due.clear()
+        control[Control.FAULT_UNTIL_NS] = 0
+        for running in self._done:
+            running.until_ns = min(running.until_ns, now_ns)
+
     def active(self, since_ns: int, now_ns: int) -> bool:
         """Say whether a fault was on at some time between the two moments."""
         return any(running.from_ns <= now_ns and since_ns < running.until_ns for running in self._done)

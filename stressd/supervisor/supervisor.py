@@ -262,7 +262,7 @@ class Supervisor:
             return
 
     def _give_up_if_hopeless(self, now_s: float) -> None:
-        degraded = sum(slot.state is WorkerState.DEGRADED for slot in self.slots)
+        degraded = 0 if self._draining else sum(slot.state is WorkerState.DEGRADED for slot in self.slots)
         if 2 * degraded <= len(self.slots):
             self._hopeless_since_s = None
         elif self._hopeless_since_s is None:

@@ -1,4 +1,4 @@
-"""A store of someone's own, for the suite: SQLite in a file, several threads and processes, atomic groups, numbered commits."""
+"""A store of someone's own, for the suite: SQLite in a file, for several threads and processes."""
 
 import pickle
 import sqlite3

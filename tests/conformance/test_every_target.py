@@ -154,6 +154,11 @@ def seqs(frames):
     return {name: frame["_seq"].unique().tolist() for name, frame in frames.items()}
 
 
+def of_save(seq, content):
+    """What `seqs` says of frames that are all of one save."""
+    return {name: [seq] for name in content.names}
+
+
 # --- Content -------------------------------------------------------------------------------------
 
 
@@ -184,7 +189,7 @@ def test_groups_do_not_touch_each_other(session):
     content = small()
     session.save(GROUP, content.frames(KEY, 1).frames)
     session.save(OTHER, content.frames(KEY, 2).frames)
-    assert seqs(session.read(GROUP, list(content.names))) == dict.fromkeys(content.names, [1])
+    assert seqs(session.read(GROUP, list(content.names))) == of_save(1, content)
 
 
 def test_what_was_never_saved_is_a_key_error(session):
@@ -244,7 +249,7 @@ def test_another_session_sees_what_was_acknowledged_before_it_reads(target):
     content, ours, theirs = small(), target.open(), target.open()
     for seq in range(1, 6):
         ours.save(GROUP, content.frames(KEY, seq).frames)
-        assert seqs(theirs.read(GROUP, list(content.names))) == dict.fromkeys(content.names, [seq])
+        assert seqs(theirs.read(GROUP, list(content.names))) == of_save(seq, content)
     ours.close()
     theirs.close()
 
@@ -339,7 +344,7 @@ def test_what_many_save_at_once_is_all_there(target):
     for number in range(4):
         frames = session.read(f"conformance-{number:05d}", list(content.names))
         assert {frame["_key"].iat[0] for frame in frames.values()} == {number}
-        assert seqs(frames) == dict.fromkeys(content.names, [5])
+        assert seqs(frames) == of_save(5, content)
     session.close()
 
 
@@ -364,9 +369,9 @@ def test_a_group_that_was_dropped_was_never_saved(target, session):
     target.drop(GROUP)
     with pytest.raises(KeyError):
         session.read(GROUP, list(content.names))
-    assert seqs(session.read(OTHER, list(content.names))) == dict.fromkeys(content.names, [1])
+    assert seqs(session.read(OTHER, list(content.names))) == of_save(1, content)
     session.save(GROUP, content.frames(KEY, 7).frames)
-    assert seqs(session.read(GROUP, list(content.names))) == dict.fromkeys(content.names, [7])
+    assert seqs(session.read(GROUP, list(content.names))) == of_save(7, content)
 
 
 def test_a_cache_says_when_it_answers_and_can_be_gone_round(target, session):
@@ -378,7 +383,7 @@ def test_a_cache_says_when_it_answers_and_can_be_gone_round(target, session):
 
     def read(*, bypass):
         detail = session.read_detail(GROUP, list(content.names), bypass_cache=bypass)
-        assert seqs(detail.frames) == dict.fromkeys(content.names, [1])
+        assert seqs(detail.frames) == of_save(1, content)
         return detail.source, detail.commit
 
     assert read(bypass=False) == ("store", commit)
@@ -417,5 +422,5 @@ def test_a_frame_that_cannot_be_stored_is_rejected_and_nothing_is_saved(kind, se
     broken[content.names[1]] = pd.DataFrame({"value": [object(), np.int64(1), {"a": 1}]})
     with pytest.raises(TargetRejected):
         session.save(GROUP, broken)
-    assert seqs(session.read(GROUP, list(content.names))) == dict.fromkeys(content.names, [1])
-    assert seqs(kind.around(GROUP, content.names)) == dict.fromkeys(content.names, [1])
+    assert seqs(session.read(GROUP, list(content.names))) == of_save(1, content)
+    assert seqs(kind.around(GROUP, content.names)) == of_save(1, content)

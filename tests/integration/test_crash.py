@@ -111,40 +111,44 @@ def _kill_all_at_once(daemon):
     print(f"{len(workers)} workers gone after {time.monotonic() - killed_s:.3f} s")
 
 
-@pytest.mark.parametrize("hanging", ["open", "drop"])
-def test_a_run_that_begins_anew_and_is_killed_meanwhile_leaves_a_folder_to_go_on_with(tmp_path, hanging):
-    # `open` hangs in the worker that tries the target, `drop` in the daemon when it removes the second old group.
-    in_worker = "sys.argv[0].endswith('process.py')"
-    when, arguments = {
-        "open": (in_worker, ""),
-        "drop": (f"not {in_worker} and not group.endswith('00000')", "group"),
-    }[hanging]
+def test_a_run_that_is_killed_while_it_takes_the_place_of_another_leaves_a_folder_to_go_on_with(tmp_path):
     options = write_target(
         tmp_path,
-        f"def {hanging}(self, {arguments}):",
-        f"    if os.path.exists('hang') and {when}:",
-        "        open('hanging', 'w').close()",
+        "def open(self):",
+        "    if os.path.exists('hang-open') and sys.argv[0].endswith('process.py'):  # a worker",
+        "        os.rename('hang-open', 'hangs')",
         "        time.sleep(60)",
-        f"    return super().{hanging}({arguments})",
+        "    return super().open()",
+        "def drop(self, group):",
+        "    if os.path.exists('hang-drop') and sys.argv[0].endswith('__main__.py') and group[-1] == '1':",
+        "        os.rename('hang-drop', 'hangs')",
+        "        time.sleep(60)",
+        "    return super().drop(group)",
         base="embedded:EmbeddedTarget",
     )
     scenario = write_scenario(tmp_path, duration_s=1)
     with Daemon(tmp_path, scenario, "--seed", "1", *options) as daemon:
         assert daemon.wait() == 0, daemon.stderr
     old = daemon.record()
-    (tmp_path / "hang").touch()
-    with Daemon(tmp_path, scenario, "--seed", "2", *options) as daemon:
-        daemon.until((tmp_path / "hanging").exists, f"{hanging} hangs")
-        _kill_all_at_once(daemon)
-    (tmp_path / "hang").unlink()
-    if hanging == "open":  # nothing of the old run was touched yet
-        verified = stressd("verify", "--state", tmp_path / "state", cwd=tmp_path)
-        assert verified.returncode == 0, verified.stdout + verified.stderr
+
+    _kill_where_it_hangs(tmp_path, "hang-open", scenario, "--seed", "2", *options)
+    verified = stressd("verify", "--state", tmp_path / "state", cwd=tmp_path)  # nothing was touched yet
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+    _kill_where_it_hangs(tmp_path, "hang-drop", scenario, "--seed", "2", *options)
     with Daemon(tmp_path, scenario, "--seed", "2", *options) as daemon:
         assert daemon.wait() == 0, daemon.stderr
     assert violations(daemon.report()) == 0
     assert groups_in(tmp_path / "state").isdisjoint({old["prefix"]})
     assert (tmp_path / "state" / "archive" / f"ledger-{old['run_id']}").is_file()
+
+
+def _kill_where_it_hangs(folder, flag, *arguments):
+    (folder / flag).touch()
+    with Daemon(folder, *arguments) as daemon:
+        daemon.until((folder / "hangs").exists, f"it meets {flag}")
+        _kill_all_at_once(daemon)
+    (folder / "hangs").unlink()
 
 
 # --- a worker hangs, crashes, or cannot start

@@ -27,6 +27,7 @@ LIARS = {
     "SqliteWithStaleCache": {"stale", "non_monotonic"},
 }
 RANDOM = {"kind": "random", "rows": 20, "columns": 3, "names": 4}
+JUDGED = {"omit": ["memory_growth", "degradation", "cpu_at_rest", "save_throughput", "read_throughput"]}
 TO_THE_END = "FlipsABit"  # the others stop at the first violation
 BUSY = {"threads": 2, "rate": 300, "mix": {"save": 25, "read": 60, "scrub": 15}}
 
@@ -34,7 +35,7 @@ BUSY = {"threads": 2, "rate": 300, "mix": {"save": 25, "read": 60, "scrub": 15}}
 def soak(folder, target, *arguments, processes=1, **changes):
     """Soak a store of `own_stores` to the end; return (exit code, report, what it said on stderr)."""
     folder.mkdir(parents=True, exist_ok=True)
-    changes = {"content": RANDOM, "pool": BUSY | {"processes": processes}} | changes
+    changes = {"content": RANDOM, "pool": BUSY | {"processes": processes}, "criteria": JUDGED} | changes
     scenario = daemon.write_scenario(folder, **changes)
     report = folder / "report.json"
     ran = daemon.stressd(
@@ -43,7 +44,7 @@ def soak(folder, target, *arguments, processes=1, **changes):
         PYTHONPATH=MODULES,
     )
     assert report.exists(), ran.stderr
-    return ran.returncode, json.loads(report.read_text()), ran.stderr
+    return ran.returncode, json.loads(report.read_text()), ran.stderr + ran.stdout
 
 
 def violations(report):
@@ -68,7 +69,6 @@ def test_a_sqlite_store_of_several_processes_passes_can_be_verified_and_gone_on_
         content={"rows": [5, 20]},
         probes={"before": ["concurrency", "cache"]},
         probe_settings={"concurrency_rounds": 3, "cache_rounds": 5, "cache_ttl_s": 0.1},
-        criteria={"omit": ["memory_growth", "degradation", "cpu_at_rest", "save_throughput", "read_throughput"]},
     )
     assert (code, violations(report)) == (0, {}), said
     found = outcomes(report)
@@ -136,7 +136,7 @@ def test_a_save_of_unknown_outcome_is_an_error_and_no_violation(tmp_path, run_se
 # --- Liars
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)  # from the first test on: the right ones are soaked meanwhile
 def caught(tmp_path_factory, run_seed):
     """Start a soak of every liar, two at a time; return {liar: future of (folder, exit code, report, stderr)}."""
 

@@ -64,6 +64,17 @@ def test_a_merged_median_lies_between_those_it_was_made_of(added):
             assert min(known) * 0.999 <= one.p50_s[0] <= max(known) * 1.001
 
 
+@given(ticks(), st.integers(1, 100))
+def test_all_but_the_last_cover_the_same_time(one, count):
+    ring = TickRing(8)
+    for _ in range(count):
+        ring.append(one)
+    *durations_s, last_s = [kept.duration_s for kept in ring.ticks()]
+    assert len(set(durations_s)) <= 1
+    assert last_s <= max(durations_s, default=count)
+    assert len(durations_s) + 1 >= min(count, 4)
+
+
 @given(st.lists(ticks(), max_size=40))
 def test_times_go_up(added):
     ring = TickRing(4)

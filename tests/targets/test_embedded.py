@@ -1,11 +1,12 @@
 import glob
-import sys
 import threading
+import time
 
 import pandas as pd
 import pytest
 
 from featurestore import CommitUnknown, SimpleFeatureStore
+from stressd.targets import embedded
 from stressd.targets.embedded import EmbeddedTarget
 from stressd.targets.protocol import TargetCorrupt, TargetRejected
 
@@ -24,26 +25,31 @@ def frames(value=1):
     return {"numbers": pd.DataFrame({"id": list(range(1_000)), "value": [float(value)] * 1_000})}
 
 
-def test_sessions_that_are_opened_at_once_share_one_store(tmp_path):
+def test_sessions_that_are_opened_at_once_share_one_store(tmp_path, monkeypatch):
     """Each store has a cache of its own: a second one would hide behind the first, uncounted and unbounded."""
-    target = EmbeddedTarget(str(tmp_path / "store"), durability="relaxed")
-    together, stores = threading.Barrier(8), []
+    together = threading.Barrier(4)
+    sessions, made = [], []
+
+    class SlowToOpen(SimpleFeatureStore):
+        def __init__(self, config):
+            made.append(threading.get_ident())
+            time.sleep(0.05)  # the others are at the door by now
+            super().__init__(config)
+
+    monkeypatch.setattr(embedded, "SimpleFeatureStore", SlowToOpen)
+    target = embedded.EmbeddedTarget(str(tmp_path / "store"), durability="relaxed")
 
     def open_one():
         together.wait(20)
-        stores.append(target.open()._store)
+        sessions.append(target.open())
 
-    threads = [threading.Thread(target=open_one) for _ in range(8)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(20)
-    finally:
-        sys.setswitchinterval(interval)
-    assert len({id(store) for store in stores}) == 1
+    threads = [threading.Thread(target=open_one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(sessions) == 4
+    assert len(made) == 1
     target.teardown()
 
 

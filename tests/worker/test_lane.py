@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 from scripted_sessions import CONTENT, Cached, Scripted
 
@@ -7,6 +9,7 @@ from stressd.targets.protocol import Guarantees, TargetCorrupt, TargetRejected
 from stressd.workload.ledger import Outcome, State
 
 KEY = 1
+PATIENCE_S = 20
 GROUP = "t-00001"
 
 
@@ -389,21 +392,27 @@ def test_an_eviction_is_a_miss_that_was_expected_to_hit(make_lane, counts):
     assert (counts("reads_expected_cached"), counts("reads_expected_cached_hit")) == (1, 0)
 
 
-def test_two_that_miss_at_once_are_both_right(make_lane, counts):
-    """The second began before the first had ended, so no cache could have answered it."""
-    session, other = Cached(), None
-    lane = make_lane(session)
-    recollection = lane.parts.recollection
-    other = make_lane(session, recollection=recollection)
-    lane.save(KEY)
+def test_two_that_miss_at_once_are_both_right(make_lane, counts, in_thread):
+    """The second began before the first had ended, so no cache could have answered it, though it ended later."""
+    session = Cached()
+    first = make_lane(session)
+    second = make_lane(session, recollection=first.parts.recollection)
+    first.save(KEY)
+    first_asked, second_asked = threading.Event(), threading.Event()
 
-    def meanwhile(store, group, names):
-        session.cache.clear()
-        other.read(KEY)
-        session.cache.clear()
+    def the_first(store, group, names):
+        first_asked.set()
+        assert second_asked.wait(PATIENCE_S)
         return store.read(group, names)
 
-    session.reads = [meanwhile]
-    lane.read(KEY)
+    def the_second(store, group, names):
+        second_asked.set()
+        thread.join(PATIENCE_S)
+        return store.read(group, names)
+
+    session.reads = [the_first, the_second]
+    thread = in_thread(lambda: first.read(KEY))
+    assert first_asked.wait(PATIENCE_S)
+    second.read(KEY)
     assert counts("cache_misses_total") == 2
     assert counts("reads_expected_cached") == 0

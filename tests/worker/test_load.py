@@ -91,7 +91,7 @@ def wait_until(holds):
         time.sleep(0.002)
 
 
-def test_a_worker_says_ready_works_drains_and_ends(make_worker, run, told, table, counts, target):
+def test_a_worker_says_ready_works_drains_and_ends(make_worker, run, told, table, counts, target, ledger):
     ended = run(make_worker())
     wait_until(lambda: told.messages("ready"))
     assert target.opened == 2
@@ -101,7 +101,7 @@ def test_a_worker_says_ready_works_drains_and_ends(make_worker, run, told, table
     wait_until(lambda: ended)
     assert ended == [None]
     assert target.session.closed
-    assert counts("operations_total", "scrub", "ok") == 4
+    assert counts("operations_total", "scrub", "ok") == sum(ledger.acked(key) > 0 for key in range(4)) >= 2
 
 
 def test_a_session_that_cannot_be_opened_ends_the_worker_before_it_says_ready(make_worker, run, told, target):
@@ -110,7 +110,15 @@ def test_a_session_that_cannot_be_opened_ends_the_worker_before_it_says_ready(ma
             raise ConnectionError("no route to the store")
 
     target.opening = refuse
-    ended = run(make_worker())
+    worker = make_worker()
+    release = worker._opened.release
+
+    def release_and_dawdle():  # whoever waits for it goes on at once, the lane itself only later
+        release()
+        time.sleep(0.1)
+
+    worker._opened.release = release_and_dawdle
+    ended = run(worker)
     wait_until(lambda: ended)
     assert isinstance(ended[0], ConnectionError)
     assert not told.messages("ready")
@@ -155,7 +163,7 @@ def test_a_lane_that_has_ended_is_beaten_for_while_another_still_works(make_work
 
     def hold(store, group, names):
         holding.set()
-        release.wait(PATIENCE_S)
+        release.wait(3 * PATIENCE_S)
         return store.read(group, names)
 
     ended = run(make_worker())
