@@ -179,7 +179,13 @@ class Node:
 
     def _load(self) -> None:
         specs = [(self._founded.scenario.pools[spec.pool].name, spec) for spec in self._load_specs()]
-        supervisor = Supervisor(specs, self._table, self._founded.scenario.supervision, self._on_worker_message)
+        supervisor = Supervisor(
+            specs,
+            self._table,
+            self._founded.scenario.supervision,
+            self._on_worker_message,
+            replaceable=not self._founded.record.one_process,
+        )
         self._run.supervisor = supervisor
         supervisor.watch(self._signals.fileno())
         try:
@@ -225,6 +231,7 @@ class Node:
         run = self._run
         run.measured_to = self._table.snapshot()
         run.load_end_s = time.monotonic()
+        run.unresolved_workers = supervisor.down if supervisor.mostly_down else 0
         run.state = "draining"
         if run.schedule is not None:
             run.schedule.end(time.monotonic_ns(), self._table.control)
@@ -242,6 +249,7 @@ class Node:
     def _turn(self, supervisor: Supervisor, timeout_s: float = TURN_S) -> None:
         supervisor.turn(max(0.0, timeout_s))
         self._signals.clear()
+        self._watch.export_slots(supervisor)
         self._schedule_faults()
         self._turned_s = time.monotonic()
         self._metrics.observe("supervisor_tick_seconds", supervisor.busy_s)

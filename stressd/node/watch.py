@@ -52,6 +52,7 @@ class RunState:
     load_end_s: float | None = None
     measured_from: Snapshot | None = None
     measured_to: Snapshot | None = None
+    unresolved_workers: int = 0
 
 
 class Watch:
@@ -117,6 +118,7 @@ class Watch:
             faults=run.schedule.records() if run.schedule is not None else [],
             deaths=supervisor.tally.deaths if supervisor is not None else 0,
             restarts=self._restarts(),
+            unresolved_workers=run.unresolved_workers,
             saturated=self._saturated(now),
         )
 
@@ -197,7 +199,6 @@ class Watch:
 
     def _export_workers(self, supervisor: Supervisor, usage: TreeUsage) -> None:
         metrics = self._metrics
-        states = Counter((slot.pool, str(slot.state)) for slot in supervisor.slots)
         cpu_s: Counter[str] = Counter()
         for slot in supervisor.slots:
             worker = (slot.pool, str(slot.spec.process))
@@ -210,6 +211,12 @@ class Watch:
             cpu_s[slot.pool] += slot.cpu_of_dead_s + (used.cpu_s if used else 0.0)  # type: ignore[assignment]
         for pool in self._scenario.pools:
             metrics.set("pool_cpu_seconds_total", cpu_s[pool.name], pool.name)
+
+    def export_slots(self, supervisor: Supervisor) -> None:
+        """Show what the workers are doing and how many were replaced: at each turn of the supervisor, by its thread."""
+        metrics = self._metrics
+        states = Counter((slot.pool, str(slot.state)) for slot in supervisor.slots)
+        for pool in self._scenario.pools:
             for state in WORKER_STATES:
                 metrics.set("workers", states[pool.name, state], pool.name, state)
             for reason in RESTART_REASONS:

@@ -42,9 +42,7 @@ class Exporter:
     A part that fails is left out, counted in `collector_errors_total`, and logged once a kind of failure.
     """
 
-    def __init__(
-        self, table: Table, lanes: Sequence[LaneInfo], node: NodeMetrics, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, table: Table, lanes: Sequence[LaneInfo], node: NodeMetrics, clock: Clock | None = None) -> None:
         self._node = node
         self._failures: set[tuple[str, str]] = set()
         self._registry = CollectorRegistry()
@@ -109,9 +107,7 @@ class SoakCollector(Collector):
         self._clock = clock
         pools = tuple(dict.fromkeys(lane.pool for lane in lanes))
         self._rows = [[lane.row for lane in lanes if lane.pool == pool] for pool in pools]
-        self._lane_families = {
-            metric.name: LaneFamily(metric, pools) for metric in _EXPORTED if metric.home == "lane"
-        }
+        self._lane_families = {metric.name: LaneFamily(metric, pools) for metric in _EXPORTED if metric.home == "lane"}
 
     def collect(self) -> Iterator[Family]:
         """Yield the families; one that cannot be made is reported and left out."""
@@ -153,9 +149,7 @@ class LaneFamily:
     def __init__(self, metric: Metric, pools: tuple[str, ...]) -> None:
         self._metric = metric
         scopes: list[tuple[int, Series]] = (
-            [(row, (pool,)) for row, pool in enumerate(pools)]
-            if "pool" in metric.labels
-            else [(len(pools), ())]
+            [(row, (pool,)) for row, pool in enumerate(pools)] if "pool" in metric.labels else [(len(pools), ())]
         )
         keys = [(row, values, pool) for values in metric.series for row, pool in scopes]
         self._labels = [_labels(metric, (*values, *pool)) for _, values, pool in keys]
@@ -169,19 +163,13 @@ class LaneFamily:
         """Return the family with the values of now."""
         family = _empty(self._metric)
         if self._metric.kind == "histogram":
-            for row, at, labels, edges in zip(
-                self._rows, self._columns, self._labels, self._edges, strict=True
-            ):
+            for row, at, labels, edges in zip(self._rows, self._columns, self._labels, self._edges, strict=True):
                 counts = ladder(sums[row, at : at + BUCKETS])
-                family.samples += _histogram(
-                    family.name, labels, edges, counts, float(sums[row, at + BUCKETS]) / 1e9
-                )
+                family.samples += _histogram(family.name, labels, edges, counts, float(sums[row, at + BUCKETS]) / 1e9)
             return family
         values = (sums[self._rows, self._columns] * self._metric.scale).tolist()
         name = self._metric.full_name
-        family.samples = [
-            Sample(name, labels, value) for labels, value in zip(self._labels, values, strict=True)
-        ]
+        family.samples = [Sample(name, labels, value) for labels, value in zip(self._labels, values, strict=True)]
         return family
 
 
@@ -201,9 +189,7 @@ def _derived(metric: Metric, node: NodeMetrics, moment: Moment) -> Mapping[Serie
 
 def _flat(metric: Metric, series: Mapping[Series, float]) -> Family:
     family = _empty(metric)
-    family.samples = [
-        Sample(metric.full_name, _labels(metric, values), value) for values, value in series.items()
-    ]
+    family.samples = [Sample(metric.full_name, _labels(metric, values), value) for values, value in series.items()]
     return family
 
 

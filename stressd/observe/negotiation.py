@@ -28,9 +28,7 @@ def _items(header: str) -> Iterator[tuple[str, dict[str, str], float]]:
     """Yield name, parameters and quality (RFC 9110, 12.4.2) of each item that can be read."""
     for item in header.lower().split(","):
         name, *rest = (part.strip() for part in item.split(";"))
-        parameters = {
-            key.strip(): value.strip().strip('"') for key, _, value in (p.partition("=") for p in rest)
-        }
+        parameters = {key.strip(): value.strip().strip('"') for key, _, value in (p.partition("=") for p in rest)}
         try:
             quality = float(parameters.pop("q", "1"))
         except ValueError:

@@ -70,9 +70,7 @@ class NodeMetrics:
     def add(self, name: str, amount: float = 1.0, *labels: str) -> None:
         """Add to a counter; `amount` is not below 0."""
         if not amount >= 0:
-            raise ValueError(
-                f"{PREFIX}{name}: {amount} is no amount to add to a counter; it must be 0 or more"
-            )
+            raise ValueError(f"{PREFIX}{name}: {amount} is no amount to add to a counter; it must be 0 or more")
         series = self._series_of(name, ("counter",))
         with self._lock:
             series[labels] = _look_up(name, series, labels) + amount

@@ -67,9 +67,7 @@ class CriterionStatus:
     note: str = ""
 
     @classmethod
-    def of(
-        cls, criterion: Criterion, outcome: Outcome, value: float | None, note: str = ""
-    ) -> "CriterionStatus":
+    def of(cls, criterion: Criterion, outcome: Outcome, value: float | None, note: str = "") -> "CriterionStatus":
         """Return how `criterion`, its lines moved where the scenario moves them, stands."""
         return cls(
             name=criterion.name,
@@ -150,9 +148,7 @@ class Status:
     @property
     def workers_running(self) -> int:
         """How many worker processes are at work, in whatever state of health."""
-        return sum(
-            pool.states.get(state, 0) for pool in self.facts.pools for state in ("running", "degraded")
-        )
+        return sum(pool.states.get(state, 0) for pool in self.facts.pools for state in ("running", "degraded"))
 
     @property
     def workers_desired(self) -> int:
@@ -191,8 +187,7 @@ def build_status(
         facts=facts,
         operations=[_operation(op, source, total, recent, recent_s) for op, source in CLASSES],
         errors=failed,
-        attempts=sum(total.total("operations_total", op, outcome) for op in OPS for outcome in OUTCOMES)
-        - injected,
+        attempts=sum(total.total("operations_total", op, outcome) for op in OPS for outcome in OUTCOMES) - injected,
         reads_verified=total.total("reads_verified_total"),
         violations={kind: total.total("violations_total", kind) for kind in VIOLATIONS},
         criteria=list(criteria),
@@ -227,12 +222,8 @@ def history(ticks: Sequence[Tick], points: int = HISTORY_POINTS) -> History:
         memory_bytes=[max(tick.pss_bytes or tick.rss_bytes for tick in group) for group in groups],
         errors=[sum(tick.errors for tick in group) for group in groups],
         faults=[any(tick.fault for tick in group) for group in groups],
-        p50_s={
-            name: [_middle(tick.p50_s[i] for tick in g) for g in groups] for i, name in enumerate(CLASS_NAMES)
-        },
-        p99_s={
-            name: [_worst(tick.p99_s[i] for tick in g) for g in groups] for i, name in enumerate(CLASS_NAMES)
-        },
+        p50_s={name: [_middle(tick.p50_s[i] for tick in g) for g in groups] for i, name in enumerate(CLASS_NAMES)},
+        p99_s={name: [_worst(tick.p99_s[i] for tick in g) for g in groups] for i, name in enumerate(CLASS_NAMES)},
     )
 
 

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 AFTER_ABORT_S: Final = 2.0  # time for the stacks to be written before the kill
 START_ALLOWANCE_S: Final = 60.0
+STAYED_S: Final = 10.0  # a worker of a degraded slot that lasted so long is no longer expected to die at once
 HOPELESS_S: Final = 60.0  # most slots degraded for so long end the run
 _HEARTBEAT: Final = column("heartbeat_ns")
 
@@ -67,7 +68,10 @@ class Tally:
 
 
 class Supervisor:
-    """Keeps one worker in each slot until it is told to drain. Used by one thread."""
+    """Keeps one worker in each slot until it is told to drain. Used by one thread.
+
+    `replaceable` False: what was saved lives in the worker's process, so that its death ends the run.
+    """
 
     def __init__(
         self,
@@ -75,10 +79,13 @@ class Supervisor:
         table: Table,
         settings: Supervision,
         on_message: Callable[[Slot, Message], None],
+        *,
+        replaceable: bool = True,
     ) -> None:
         self._table = table
         self._settings = settings
         self._on_message = on_message
+        self._replaceable = replaceable
         self._selector = selectors.DefaultSelector()
         self._hang_watch = HangWatch(settings.hang_s)
         self._draining = False
@@ -121,6 +128,20 @@ class Supervisor:
     def any_ready(self) -> bool:
         """Whether any worker is at work; any thread may ask."""
         return any(slot.child is not None and slot.ready_at_s is not None for slot in self.slots)
+
+    @property
+    def down(self) -> int:
+        """How many slots died too often lately, and have no worker that has stayed at work since."""
+        stayed_since_s = time.monotonic() - STAYED_S
+        return sum(
+            slot.state is WorkerState.DEGRADED and (slot.ready_at_s is None or slot.ready_at_s > stayed_since_s)
+            for slot in self.slots
+        )
+
+    @property
+    def mostly_down(self) -> bool:
+        """Whether that is true of most slots."""
+        return 2 * self.down > len(self.slots)
 
     @property
     def all_gone(self) -> bool:
@@ -222,6 +243,7 @@ class Supervisor:
         self._forget(child.channel)
         slot.child, slot.kill_at_s = None, None
         ran_s = now_s - slot.ready_at_s if slot.ready_at_s is not None else 0.0
+        slot.ready_at_s = None
         slot.cpu_of_dead_s += child.cpu_s
         child.close()
         if self._draining and child.exit_status == 0:
@@ -241,6 +263,10 @@ class Supervisor:
             raise DaemonError(f"worker {slot} died while it was starting ({how}); what it said is above")
         self.tally.deaths += 1
         self.tally.restarts[slot.pool, reason] += 1
+        if not self._replaceable:
+            raise DaemonError(
+                f"worker {slot} died ({how}), and with it all that was saved: the target lives in its process"
+            )
         wait_s = slot.backoff.failed(now_s, ran_s)
         slot.start_at_s = now_s + wait_s
         slot.state = WorkerState.DEGRADED if slot.backoff.degraded else WorkerState.WAITING
@@ -262,13 +288,12 @@ class Supervisor:
             return
 
     def _give_up_if_hopeless(self, now_s: float) -> None:
-        degraded = 0 if self._draining else sum(slot.state is WorkerState.DEGRADED for slot in self.slots)
-        if 2 * degraded <= len(self.slots):
+        if self._draining or not self.mostly_down:
             self._hopeless_since_s = None
         elif self._hopeless_since_s is None:
             self._hopeless_since_s = now_s
         elif now_s - self._hopeless_since_s > HOPELESS_S:
-            raise DaemonError(f"{degraded} of {len(self.slots)} workers keep dying; the log says why")
+            raise DaemonError(f"{self.down} of {len(self.slots)} workers keep dying; the log says why")
 
 
 def _how(exit_status: int) -> str:

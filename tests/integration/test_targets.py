@@ -29,6 +29,7 @@ LIARS = {
 RANDOM = {"kind": "random", "rows": 20, "columns": 3, "names": 4}
 JUDGED = {"omit": ["memory_growth", "degradation", "cpu_at_rest", "save_throughput", "read_throughput"]}
 TO_THE_END = "FlipsABit"  # the others stop at the first violation
+MOVIES = {"rows": [5, 10], "names": ["basic", "text"]}
 BUSY = {"threads": 2, "rate": 300, "mix": {"save": 25, "read": 60, "scrub": 15}}
 
 
@@ -65,8 +66,8 @@ def test_a_sqlite_store_of_several_processes_passes_can_be_verified_and_gone_on_
         "own_stores:Sqlite",
         *(*options, "--seed", run_seed),
         processes=2,
-        duration_s=4,
-        content={"rows": [5, 20]},
+        duration_s=6,
+        content=MOVIES,
         probes={"before": ["concurrency", "cache"]},
         probe_settings={"concurrency_rounds": 3, "cache_rounds": 5, "cache_ttl_s": 0.1},
     )
@@ -84,7 +85,7 @@ def test_a_sqlite_store_of_several_processes_passes_can_be_verified_and_gone_on_
     assert verified.returncode == 0, verified.stderr
     assert "verified" in verified.stdout
 
-    settings = {"duration_s": 1, "content": {"rows": [5, 20]}, "processes": 2}
+    settings = {"duration_s": 1, "content": MOVIES, "processes": 2}
     _, again, said = soak(tmp_path, "own_stores:Sqlite", *options, **settings)
     assert "going on with the data" in said
     assert (again["seed"], violations(again)) == (report["seed"], {}), said
@@ -92,7 +93,7 @@ def test_a_sqlite_store_of_several_processes_passes_can_be_verified_and_gone_on_
 
 
 def test_a_dict_is_run_in_one_process_with_as_many_threads(tmp_path):
-    code, report, said = soak(tmp_path, "own_stores:Dict", processes=2, duration_s=3, content={"rows": [5, 15]})
+    code, report, said = soak(tmp_path, "own_stores:Dict", processes=2, duration_s=3, content=MOVIES)
     assert (code, violations(report)) == (0, {}), said
     assert "target own_stores:Dict lives in one process alone: run in 1 process with 4 threads" in said
     (pool,) = report["scenario"]["pools"]
@@ -112,7 +113,7 @@ def test_more_than_one_process_for_a_dict_is_refused_with_the_way_out(tmp_path):
 
 
 def test_noop_runs_and_is_not_said_to_have_been_checked(tmp_path):
-    code, report, said = soak(tmp_path, "noop", processes=2, duration_s=3, content={"rows": [5, 15]})
+    code, report, said = soak(tmp_path, "noop", processes=2, duration_s=3, content=MOVIES)
     assert (code, violations(report)) == (0, {}), said
     assert report["verification"]["cells_checked"] == 0
     assert report["operations"]["save"]["count"] > 0

@@ -80,7 +80,7 @@ def supervise(table):
     """Return a supervisor over scripts, one slot each."""
     made = []
 
-    def make(*scripts, **settings):
+    def make(*scripts, replaceable=True, **settings):
         specs = []
         for number, script in enumerate(scripts):
             script.first_lane = script.process = number
@@ -91,6 +91,7 @@ def supervise(table):
             table,
             Supervision(**{"backoff_first_s": 0.01, "backoff_most_s": 0.02} | settings),
             lambda slot, message: messages.append(message),
+            replaceable=replaceable,
         )
         supervisor.messages = messages
         made.append(supervisor)
@@ -256,6 +257,17 @@ def test_most_slots_degraded_for_long_end_the_run(supervise, monkeypatch):
     supervisor.close()  # which has the same reason to give up, and must not
     assert supervisor.all_gone
     assert not os.path.exists(f"/proc/{stays.started[0].pid}")
+
+
+def test_a_worker_whose_target_lives_in_it_is_not_replaced_since_its_data_is_gone(supervise):
+    script = Script()
+    supervisor = supervise(script, replaceable=False)
+    turn_until(supervisor, lambda: supervisor.all_ready)
+    os.kill(script.started[0].pid, signal.SIGKILL)
+    with pytest.raises(DaemonError, match="signal 9.*all that was saved"):
+        turn_until(supervisor, lambda: False)
+    assert supervisor.tally.deaths == 1
+    assert len(script.started) == 1
 
 
 def test_half_of_the_slots_degraded_do_not(supervise, monkeypatch):
