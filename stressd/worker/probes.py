@@ -266,7 +266,7 @@ def _median_ns(served: list[Served], source: str) -> float:
 def handshake_save(run: ProbeRun) -> tuple[Figures, Detail]:
     """Save a small group."""
     session = run.target().open()
-    commit: Any = session.save(*_handshake(run.spec))
+    commit: Any = _tried_again(lambda: session.save(*_handshake(run.spec)))
     if commit is not None and not (isinstance(commit, int) and commit >= 0):
         raise TargetError(f"save returned {commit!r}; it is to return a commit number that grows, or None")
     session.close()

@@ -190,7 +190,13 @@ def test_a_hung_worker_shows_its_stacks_and_is_replaced(tmp_path):
 
 def test_a_worker_that_always_crashes_degrades_its_slot_and_the_daemon_stays_responsive(tmp_path):
     options = write_target(
-        tmp_path, "def save(self, group, features):", "    group.endswith('handshake') or os._exit(9)"
+        tmp_path,
+        "def open(self):",
+        "    session = super().open()",
+        "    save = session.save",
+        "    session.save = lambda group, frames: save(group, frames) if group.endswith('handshake') else os._exit(9)",
+        "    return session",
+        base="embedded:EmbeddedTarget",
     )
     scenario = write_scenario(tmp_path, duration_s=None, supervision={"backoff_most_s": 0.05})
     with Daemon(tmp_path, scenario, *options) as daemon:
@@ -198,9 +204,17 @@ def test_a_worker_that_always_crashes_degrades_its_slot_and_the_daemon_stays_res
         assert daemon.get("/healthz") == (200, "ok\n")
         assert daemon.metric("stressd_worker_restarts_total", reason="exit") >= 6
         code, report = daemon.stop(), daemon.report()
-    print(f"exit code {code}, verdict {report['verdict']}, deaths {report['workers']['deaths']}")
+    assert (code, report["verdict"]) == (5, "error")  # most of its workers were down when it was stopped
     assert violations(report) == 0
     assert report["workers"]["deaths"] >= 6
+
+
+def test_a_target_that_lives_in_its_process_ends_the_run_when_that_dies(tmp_path):
+    options = write_target(tmp_path, "def save(self, group, features):", "    group.endswith('handshake') or os._exit(9)")
+    with Daemon(tmp_path, write_scenario(tmp_path, duration_s=None), *options) as daemon:
+        assert daemon.wait() == 5
+    assert "all that was saved" in daemon.stderr
+    assert violations(daemon.report()) == 0
 
 
 @pytest.mark.parametrize(

@@ -141,8 +141,7 @@ def test_a_save_of_unknown_outcome_is_an_error_and_no_violation(tmp_path, run_se
 def caught(tmp_path_factory, run_seed):
     """Start a soak of every liar, two at a time; return {liar: future of (folder, exit code, report, stderr)}."""
 
-    def run(liar):
-        folder = tmp_path_factory.mktemp(liar)
+    def run(liar, folder):
         several = liar.startswith("Sqlite")
         option = f"path={folder / 'features.sqlite'}" if several else f"seed={run_seed}"
         stop, duration_s = ([], 2) if liar == TO_THE_END else (["--stop-on-violation"], 20)
@@ -150,7 +149,7 @@ def caught(tmp_path_factory, run_seed):
         return folder, *soak(folder, f"own_stores:{liar}", *arguments, processes=1 + several, duration_s=duration_s)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        yield {liar: pool.submit(run, liar) for liar in LIARS}
+        yield {liar: pool.submit(run, liar, tmp_path_factory.mktemp(liar)) for liar in LIARS}
 
 
 @pytest.mark.parametrize("liar", LIARS)

@@ -65,3 +65,13 @@ def test_what_it_covered_is_known_for_the_samples(control):
     assert schedule.active(at(1), at(2.1))
     assert schedule.active(at(3), at(4))
     assert not schedule.active(at(5), at(6))
+
+
+def test_the_end_of_the_load_ends_it_so_that_the_last_look_reaches_the_target(control):
+    schedule = FaultSchedule([fault(at=1.0, every_s=10)], START_NS, None)
+    schedule.turn(at(1), control, 0)
+    schedule.end(at(2), control)
+    assert control[Control.FAULT_UNTIL_NS] == 0
+    assert schedule.turn(at(60), control, at(2.5)) == [("target_errors", pytest.approx(0.5))]
+    (record,) = schedule.records()
+    assert record.until_s == pytest.approx(2.0)

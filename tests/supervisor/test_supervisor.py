@@ -264,7 +264,7 @@ def test_a_worker_whose_target_lives_in_it_is_not_replaced_since_its_data_is_gon
     supervisor = supervise(script, replaceable=False)
     turn_until(supervisor, lambda: supervisor.all_ready)
     os.kill(script.started[0].pid, signal.SIGKILL)
-    with pytest.raises(DaemonError, match="signal 9.*all that was saved"):
+    with pytest.raises(DaemonError, match=r"signal 9.*all that was saved"):
         turn_until(supervisor, lambda: False)
     assert supervisor.tally.deaths == 1
     assert len(script.started) == 1
