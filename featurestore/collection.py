@@ -59,14 +59,14 @@ class Collector:
         """Remove commits beyond the newest `keep_versions` that are older than `grace_s`, and their files.
 
         With `sweep` it then reads every manifest that is left and removes the files of saves that died. Does
-        nothing where another process is collecting.
+        nothing where another process is collecting, or a recovery was begun.
         """
         try:
             fd = self._disk.open_lock(self._layout.collector)
         except FileNotFoundError:
             return Collected()  # no such group
         try:
-            if not self._disk.try_lock(fd):
+            if not self._disk.try_lock(fd) or self._disk.stat(self._layout.recovering) is not None:
                 return Collected()
             expired = self._expire(keep_versions, grace_s)
             return expired + self._sweep() if sweep else expired
@@ -80,9 +80,10 @@ class Collector:
         cut = horizon if lowest is None else min(horizon, lowest)
         doomed = [number for number in numbers if number < cut]
         files = self._named_only_by(doomed)
-        for number in doomed:
-            self._disk.remove(self._log.path(number))
         if doomed:
+            self._disk.sync_folder(self._layout.root)  # what is missing below the horizon on the disk was collected
+            for number in doomed:
+                self._disk.remove(self._log.path(number))
             self._disk.sync_folder(self._layout.log)
         return Collected(len(doomed)) + self._remove(f"{self._layout.data}/{file}" for file in files)
 
@@ -98,31 +99,40 @@ class Collector:
                 return number
         return 0
 
+    def live(self) -> set[str]:
+        """Transactions of the saves in progress, whose files no commit names yet."""
+        return self._pins().live
+
     def _publish_horizon(self, number: int) -> int:
+        """Return the horizon, which is at least this number now.
+
+        A symbolic link, because a full disk has room for one.
+        """
         known = self._log.horizon()
         if number <= known:
             return known
+        self._disk.sync_folder(self._layout.log)  # a horizon that outlives its commits in a power cut stops all writers
         draft = f"{self._layout.horizon}.new"
         self._disk.remove(draft)
-        fd = self._disk.create(draft)
-        try:
-            self._disk.write(fd, str(number).encode())
-        finally:
-            self._disk.close(fd)
+        self._disk.make_symlink(str(number), draft)
         self._disk.rename(draft, self._layout.horizon)
         return number
 
     def _named_only_by(self, doomed: Sequence[int]) -> list[str]:
         """Files that these commits, consecutive and about to go, name and the one after them does not.
 
-        No later commit names them either, since a commit keeps or replaces what the one before it had.
+        No later commit names them either, since a commit keeps or replaces what the one before it had. (The one that
+        recovery publishes goes back to an older one's, but voids what lies between them.)
         """
         named: set[str] = set()
         for number in [*doomed, *(n + 1 for n in doomed[-1:])]:
             try:
-                files = self._log.read(number).files()
+                manifest = self._log.read(number)
             except (CorruptFeature, FileNotFoundError):
                 return []  # better to leave files to a sweep than to guess
+            if manifest.void:
+                return []
+            files = manifest.files()
             named, last = named | files, files
         return sorted(named - last) if doomed else []
 
@@ -135,6 +145,8 @@ class Collector:
         if wanted is None:
             return Collected()
         orphans = [file for file in files if file not in wanted and _txn_of(file) not in pins.live]
+        if orphans:
+            self._disk.sync_folder(self._layout.log)  # a collector that died may have removed what names them only just
         return self._remove(
             [
                 *(f"{self._layout.data}/{file}" for file in orphans),
@@ -147,13 +159,16 @@ class Collector:
         return self._disk.names(f"{self._layout.data}/{name}")
 
     def _wanted(self) -> set[str] | None:
-        """Every file that a commit names; None where one cannot be read."""
-        newest = self._log.head().number
+        """Every file that a commit names; None where one cannot be read, or is missing and was not collected."""
+        newest, horizon = self._log.head().number, self._log.horizon()
         wanted: set[str] = set()
         for number in range(min(self._log.numbers(), default=newest + 1), newest + 1):
             try:
                 wanted |= self._log.read(number).files()
-            except (CorruptFeature, FileNotFoundError):
+            except FileNotFoundError:
+                if number >= horizon:
+                    return None
+            except CorruptFeature:
                 return None
         return wanted
 

@@ -74,14 +74,15 @@ class Writer:
             self._take_pin(save)
             self._write_files(save, features)
             published = self._publish(save, features, drop=drop)
-        except OSError as error:
-            raise SaveFailed(f"{self._layout.root}: nothing was saved: {error}") from error
         except FeatureStoreError:
             raise
         except Exception as error:
-            if save.outcome_known:
-                raise
-            raise CommitUnknown(f"{self._layout.root}: {error!r} between link and answer; read it to see") from error
+            if not save.outcome_known:
+                message = f"{self._layout.root}: {error!r} between link and answer; read it to see"
+                raise CommitUnknown(message) from error
+            if isinstance(error, OSError):
+                raise SaveFailed(f"{self._layout.root}: nothing was saved: {error}") from error
+            raise
         finally:
             self._release(save)
         with self._count:
@@ -123,10 +124,11 @@ class Writer:
     def _write_batch(self, save: _Transaction, features: Mapping[str, Encoded], folders: dict[str, str]) -> None:
         """All are written before the first is synced, so that the disk can take them together."""
         opened = []
-        try:
+        with contextlib.ExitStack() as closing:
             for name, encoded in features.items():
                 path = f"{folders[name]}/{save.txn}.{encoded.ending}"
-                fd = self._create(path, folders[name])
+                fd = self._disk.create(path)
+                closing.callback(self._disk.close, fd)
                 opened.append(fd)
                 save.files.append(path)
                 self._disk.write(fd, encoded.data)
@@ -134,22 +136,12 @@ class Writer:
                 self._disk.start_writing(fd)
             for fd in opened:
                 self._disk.sync(fd)
-        finally:
-            for fd in opened:
-                self._disk.close(fd)
-
-    def _create(self, path: str, folder: str) -> int:
-        try:
-            return self._disk.create(path)
-        except FileNotFoundError:  # the group was dropped, and its empty folders with it
-            self._settled.discard(folder)
-            self._settle([(folder, self._layout.data)])
-            return self._disk.create(path)
 
     def _settle(self, folders: list[tuple[str, str]]) -> None:
         """Make folders, and has each parent on the disk before anything relies on it.
 
-        A folder that another process made a moment ago counts as new: that one may die before its own sync.
+        A folder that another process made a moment ago counts as new: that one may die before its own sync. Folders
+        are never removed, or what we know of one would hold for the one that was made after it.
         """
         new = [(folder, parent) for folder, parent in folders if folder not in self._settled]
         for folder, _ in new:
@@ -235,7 +227,8 @@ class Writer:
             with contextlib.suppress(OSError):
                 self._disk.remove(path)
         if save.pin_fd >= 0:
-            self._disk.close(save.pin_fd)
+            with contextlib.suppress(OSError):  # the save is decided; and what fails to close is closed
+                self._disk.close(save.pin_fd)
 
 
 def _entry(name: str, txn: str, number: int, encoded: Encoded) -> Entry:

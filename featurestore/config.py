@@ -28,6 +28,8 @@ class FeatureStoreConfig:
                        every process, but nothing is forced to the disk
     keep_versions      commits of a group that stay readable, whatever their age
     grace_seconds      age below which a commit stays readable, however many came after it
+    read_only          open a store that is there, and never create or change anything in it; what would raises
+                       StoreReadOnly
     """
 
     base_path: str | os.PathLike[str]
@@ -40,6 +42,7 @@ class FeatureStoreConfig:
     durability: Durability = "commit"
     keep_versions: int = 8
     grace_seconds: float = 600.0
+    read_only: bool = False
 
     def __post_init__(self) -> None:
         problems = [*self._unknown_choices(), *self._out_of_range()]

@@ -70,6 +70,21 @@ class Disk:
         """Replace what has the new name."""
         os.rename(path, new_path)
 
+    def make_symlink(self, text: str, path: str) -> None:
+        """Make a symbolic link to the text: a short one is there whole or not at all, and takes no room on the disk."""
+        os.symlink(text, path)
+
+    def read_symlink(self, path: str) -> str | None:
+        """Return its text, None where there is nothing, "" where there is something else."""
+        try:
+            return os.readlink(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return ""
+            raise
+
     def make_folder(self, path: str) -> None:
         """Make the folder where it is absent; its parent exists."""
         try:
@@ -84,16 +99,6 @@ class Disk:
             os.unlink(path)
         except FileNotFoundError:
             return False
-        return True
-
-    def remove_folder(self, path: str) -> bool:
-        """Remove the folder if it is empty; False where it is absent or in use."""
-        try:
-            os.rmdir(path)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
-                return False
-            raise
         return True
 
     def open(self, path: str) -> int:
@@ -146,21 +151,38 @@ class Disk:
         return True
 
 
-def remote_file_system(path: str) -> str | None:
-    """Type of the file system of an existing path if it is a network's ("nfs4", ...), None otherwise.
+class ReadOnlyDisk(Disk):
+    """A disk on which every call that would make, change or remove something raises OSError (EROFS).
 
-    There link() may report a loss that was a win and flock() may be local to one machine.
+    Nothing can be written either: there is no way to a descriptor for writing.
     """
-    device = os.stat(path).st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        fd = os.open("/proc/self/mountinfo", _READ)
-    except OSError:
-        return None
-    with os.fdopen(fd, encoding="utf-8", errors="replace") as mounts:
-        for line in mounts:
-            mount, _, file_system = line.partition(" - ")
-            if mount.split(" ", 3)[2] == wanted:
-                kind = file_system.split(" ", 1)[0]
-                return kind if kind.startswith(("nfs", "cifs", "smb", "9p", "fuse.sshfs")) else None
-    return None
+
+    def create(self, path: str) -> int:
+        """Refuse."""
+        raise _read_only(path)
+
+    def link(self, path: str, new_path: str) -> None:  # noqa: ARG002 - as in Disk
+        """Refuse."""
+        raise _read_only(new_path)
+
+    rename = link
+
+    def make_folder(self, path: str) -> None:
+        """Refuse."""
+        raise _read_only(path)
+
+    def remove(self, path: str) -> bool:
+        """Refuse."""
+        raise _read_only(path)
+
+    def make_symlink(self, text: str, path: str) -> None:  # noqa: ARG002 - as in Disk
+        """Refuse."""
+        raise _read_only(path)
+
+    def open_lock(self, path: str) -> int:
+        """Refuse: the file would be made."""
+        raise _read_only(path)
+
+
+def _read_only(path: str) -> OSError:
+    return OSError(errno.EROFS, os.strerror(errno.EROFS), path)

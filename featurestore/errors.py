@@ -15,6 +15,10 @@ class StoreClosed(FeatureStoreError):
     """The store object was closed; open another one on the same base."""
 
 
+class StoreReadOnly(FeatureStoreError):
+    """The store was opened with read_only=True; it can only be read."""
+
+
 class InvalidConfig(FeatureStoreError, ValueError):
     """A setting is out of its range or names something unknown."""
 

@@ -9,6 +9,8 @@ from featurestore.collection import Collected, Collector
 from featurestore.commit import Writer
 from featurestore.disk import Disk
 from featurestore.errors import CorruptFeature
+from featurestore.history import Revision, revisions
+from featurestore.inspection import Inspection, Inspector
 from featurestore.layout import GroupLayout
 from featurestore.log import Log
 from featurestore.manifest import EMPTY, Manifest
@@ -69,40 +71,25 @@ class Group:
         """Collect now, and sweeps."""
         return self.collector.collect(keep_versions, grace_s, sweep=True)
 
-    def clear(self) -> None:
-        """Remove all but the newest commit, and folders that became empty."""
-        self.collect(1, 0.0)
-        for name in self._disk.names(self._layout.data):
-            self._disk.remove_folder(f"{self._layout.data}/{name}")
-
     def check_overtaken(self, manifest: Manifest, overtaken: Overtaken) -> None:
         """Raise CorruptFeature where a file is gone although its commit is kept.
 
-        Commits go before their files, so this is damage.
+        Commits go before their files, so this is damage. Where recovery dropped the commit meanwhile, it is not.
         """
-        if self._disk.stat(self.log.path(manifest.number)) is not None:
+        try:
+            kept = not self.log.read(manifest.number).void
+        except FileNotFoundError:
+            return
+        if kept:
             raise CorruptFeature(f"{overtaken} is missing; save the feature again", str(overtaken)) from overtaken
 
-    def problems(self) -> Iterator[str]:
-        """Return a line for each kept file that is damaged or missing. Reads them all."""
-        checked: set[str] = set()
-        for number in self.log.numbers():
-            try:
-                manifest = self.log.read(number)
-            except FileNotFoundError:
-                continue  # collected meanwhile
-            except CorruptFeature as error:
-                yield str(error)
-                continue
-            for entry in manifest.features.values():
-                if entry.file not in checked:
-                    checked.add(entry.file)
-                    try:
-                        fault = self.reader.problem(entry)
-                    except Overtaken:
-                        fault = "is missing" if self._disk.stat(self.log.path(number)) is not None else None
-                    if fault:
-                        yield f"{self.reader.path(entry)} {fault}"
+    def inspect(self) -> Inspection:
+        """Read every kept file, and tell which are damaged or missing."""
+        return Inspector(self._disk, self._layout, self.log, self.reader, self.name).inspect()
+
+    def history(self) -> list[Revision]:
+        """Return the kept commits, newest first."""
+        return list(revisions(self._disk, self.log))
 
     def file_sizes(self) -> Iterator[int]:
         """Bytes of every file of the group."""

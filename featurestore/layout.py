@@ -5,8 +5,11 @@
 <base>/<group>/data/<name>/<txn>.parquet     data files, immutable
 <base>/<group>/pins/<number>-<txn>           one per save in progress, locked by its process
 <base>/<group>/tmp/<txn>                     a manifest before it is published
-<base>/<group>/horizon                       numbers below this one may be collected
+<base>/<group>/horizon                       a symbolic link to a number: those below it may be collected
 <base>/<group>/turn, collector               files for flock
+<base>/<group>/recovering                    there while recovery is at work or was interrupted: nothing is collected
+<base>/<group>/quarantine/data/<name>/...    what recovery took out, under the names that it had, and
+<base>/<group>/quarantine/log/...            the manifests that it replaced
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import re
 from featurestore.errors import InvalidName
 
 STORE_ID = ".featurestore"
+STORE_ID_FORM = re.compile(rb"[0-9a-f]{32}")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
@@ -33,7 +37,19 @@ def checked_name(name: object, kind: str) -> str:
 class GroupLayout:
     """The paths of one group."""
 
-    __slots__ = ("base", "collector", "data", "horizon", "log", "pins", "root", "tmp", "turn")
+    __slots__ = (
+        "base",
+        "collector",
+        "data",
+        "horizon",
+        "log",
+        "pins",
+        "quarantine",
+        "recovering",
+        "root",
+        "tmp",
+        "turn",
+    )
 
     def __init__(self, base: str, group: str) -> None:
         self.base = base
@@ -42,6 +58,8 @@ class GroupLayout:
         self.data = f"{self.root}/data"
         self.pins = f"{self.root}/pins"
         self.tmp = os.path.join(self.root, "tmp")
+        self.quarantine = f"{self.root}/quarantine"
+        self.recovering = f"{self.root}/recovering"
         self.horizon = f"{self.root}/horizon"
         self.turn = f"{self.root}/turn"
         self.collector = f"{self.root}/collector"

@@ -69,15 +69,16 @@ class Log:
         return True
 
     def horizon(self) -> int:
-        """Numbers below this one may be gone at any moment; writers must not build on them."""
+        """Numbers below this one may be gone at any moment; writers must not build on them.
+
+        Raises CorruptFeature where it is no link to a number.
+        """
+        text = self._disk.read_symlink(self._layout.horizon)
         try:
-            fd = self._disk.open(self._layout.horizon)
-        except FileNotFoundError:
-            return 0
-        try:
-            return int(self._disk.read(fd)[0])
-        finally:
-            self._disk.close(fd)
+            return int(text) if text is not None else 0
+        except ValueError as error:
+            path, base = self._layout.horizon, self._layout.base
+            raise CorruptFeature(f"{path} holds no number; run: featurestore recover {base}", path) from error
 
     def _find(self, start: int) -> Manifest:
         for _ in range(_FIND_TRIES):
@@ -117,7 +118,8 @@ class Log:
                 found = manifest.decode(data, number)
             except (ValueError, KeyError, TypeError) as error:
                 if last_try:
-                    raise CorruptFeature(f"manifest {path} is damaged: {error}", path) from error
+                    advice = f"run: featurestore recover {self._layout.base}"
+                    raise CorruptFeature(f"manifest {path} is damaged: {error}; {advice}", path) from error
             else:
                 return found, _identity(status)
         raise AssertionError("unreachable")

@@ -5,7 +5,8 @@ Bytes: a line `featurestore manifest 1 <xxh3_64 of the rest, 16 hex digits>`, th
     {"number": 42, "txn": "...", "features": {"basic": {"file": "basic/....parquet", "commit": 40,
      "rows": 1000, "bytes": 81234, "checksum": "..."}}}
 
-`commit` is the number of the commit that wrote the file, `checksum` the xxh3_64 of the whole file.
+`commit` is the number of the commit that wrote the file, `checksum` the xxh3_64 of the whole file. With `"void": true`
+it stands in the place of a commit that recovery dropped, so that the log has no gap, and holds no features.
 """
 
 from __future__ import annotations
@@ -33,11 +34,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Commit number, id of the transaction that made it, and the whole map from feature name to file."""
+    """Commit number, id of the transaction that made it, and the whole map from feature name to file.
+
+    `void`: recovery dropped this commit. The newest one never is.
+    """
 
     number: int
     txn: str
     features: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    void: bool = False
 
     def files(self) -> set[str]:
         """Every file that this commit needs."""
@@ -56,6 +61,8 @@ class Manifest:
             for name, e in self.features.items()
         }
         document = {"number": self.number, "txn": self.txn, "features": features}
+        if self.void:
+            document["void"] = True
         body = json.dumps(document, separators=(",", ":")).encode()
         return b"%s%s\n%s" % (_HEADER, xxhash.xxh3_64_hexdigest(body).encode(), body)
 
@@ -72,4 +79,4 @@ def decode(data: bytes, number: int) -> Manifest:
     if document["number"] != number:
         raise ValueError(f"it is number {document['number']}")
     features = {name: Entry(**entry) for name, entry in document["features"].items()}
-    return Manifest(number, document["txn"], MappingProxyType(features))
+    return Manifest(number, document["txn"], MappingProxyType(features), void=document.get("void", False))

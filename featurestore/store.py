@@ -9,19 +9,19 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 import pandas as pd
 
 from featurestore import datafile
+from featurestore.answers import Commit, Snapshot, StoreStats
 from featurestore.cache import FeatureCache
 from featurestore.collection import Collected
 from featurestore.config import FeatureStoreConfig
 from featurestore.datafile import Encoded
-from featurestore.disk import Disk, remote_file_system
+from featurestore.disk import Disk, ReadOnlyDisk
 from featurestore.errors import (
     FeatureStoreError,
     InvalidConfig,
@@ -30,13 +30,17 @@ from featurestore.errors import (
     ReadFailed,
     SaveFailed,
     StoreClosed,
+    StoreReadOnly,
     UnknownFeature,
     UnknownGroup,
     UnknownVersion,
 )
 from featurestore.group import Group
-from featurestore.layout import STORE_ID, checked_name
+from featurestore.history import Revision
+from featurestore.inspection import Damage, spans
+from featurestore.layout import STORE_ID, STORE_ID_FORM, checked_name
 from featurestore.manifest import Entry, Manifest
+from featurestore.mounts import remote_file_system
 from featurestore.reader import Overtaken
 
 _READ_TRIES = 1000
@@ -44,33 +48,13 @@ _NAMES_IN_A_MESSAGE = 20
 _logger = logging.getLogger("featurestore")
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """An acknowledged save: the group's commit number, and the path of each feature's file."""
-
-    number: int
-    paths: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Frames of one commit, the caller's own; `cached` if every one came from the cache."""
-
-    frames: dict[str, pd.DataFrame]
-    commit: int
-    cached: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StoreStats:
-    """On disk: groups, features, files (manifests too) and bytes. By this process: commits, lost races."""
-
-    groups: int
-    features: int
-    files: int
-    bytes: int
-    commits: int
-    conflicts: int
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Tell what the operating system refuses to read as ReadFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise ReadFailed(str(error)) from error
 
 
 class SimpleFeatureStore:
@@ -95,13 +79,13 @@ class SimpleFeatureStore:
             if config.cache_enabled
             else None
         )
-        self._disk = disk or Disk(durable=config.durability == "commit")
+        self._disk = disk or (ReadOnlyDisk() if config.read_only else Disk(durable=config.durability == "commit"))
         self._wall_clock = wall_clock
         self._groups: dict[str, Group] = {}
         self._lock = threading.Lock()
         self._closed = False
-        self.store_id = self._create()
-        for name in self._group_names():
+        self.store_id = self._open() if config.read_only else self._create()
+        for name in self._group_names() if not config.read_only else ():
             self._sweep_leavings(name)
 
     def save_features(self, group: str, features: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -122,7 +106,7 @@ class SimpleFeatureStore:
 
     def commit(self, group: str, features: Mapping[str, pd.DataFrame]) -> Commit:
         """As `save_features`, and tells the commit's number."""
-        parts = self._group(group)
+        parts = self._writable(group)
         encoded = self._encode(features)
         try:
             manifest = parts.writer.commit(encoded)
@@ -159,6 +143,11 @@ class SimpleFeatureStore:
             f"group {group!r}: collection overtook this read {_READ_TRIES} times; raise keep_versions or grace_seconds"
         )
 
+    def group_names(self) -> list[str]:
+        """Return names of all groups, sorted, those too that were dropped or cannot be read. Looks at folders alone."""
+        return self._group_names()
+
+    @_refusals_told()
     def groups(self) -> list[str]:
         """Names of the groups that hold something, sorted. Reads every group's head."""
         return [name for name in self._group_names() if self._group(name).log.head().features]
@@ -167,6 +156,7 @@ class SimpleFeatureStore:
         """Names of the features in a group, sorted. Raises UnknownGroup."""
         return sorted(self._manifest(self._group(group), None).features)
 
+    @_refusals_told()
     def head(self, group: str) -> int:
         """Return number of the group's newest commit, 0 where there never was one."""
         return self._group(group).log.head().number
@@ -177,21 +167,23 @@ class SimpleFeatureStore:
         Safe beside readers and writers: a save that comes later makes it anew. One manifest stays, so that no
         commit number is ever used twice. Raises UnknownGroup, and as a save does.
         """
-        parts = self._group(group)
+        parts = self._writable(group)
         self._manifest(parts, None)
         self._notice(parts, parts.writer.drop())
         with contextlib.suppress(OSError, FeatureStoreError):  # it is gone already; only its room is not
-            parts.clear()
+            parts.collect(1, 0.0)
 
     def collect(self, group: str | None = None) -> Collected:
         """Remove what keep_versions and grace_seconds do not keep and what crashed writers left.
 
-        In one group or in all. Expired commits also go by themselves, now and then after a save.
+        In one group or in all. Expired commits also go by themselves, now and then after a save. Raises OSError where
+        the disk refuses; what is kept stays whole.
         """
         keep, grace_s = self.config.keep_versions, self.config.grace_seconds
         chosen = self._group_names() if group is None else [group]
-        return sum((self._group(name).collect(keep, grace_s) for name in chosen), Collected())
+        return sum((self._writable(name).collect(keep, grace_s) for name in chosen), Collected())
 
+    @_refusals_told()
     def stats(self) -> StoreStats:
         """Return counts on disk and of this process. Costs a stat per file."""
         found = [self._group(name) for name in self._group_names()]
@@ -214,9 +206,32 @@ class SimpleFeatureStore:
         return sum(writer.commits for writer in writers), sum(writer.conflicts for writer in writers)
 
     def verify(self, group: str | None = None) -> list[str]:
-        """Read every kept file of one group or all, and returns a line for each that is damaged or missing."""
+        """As `inspect`, a line for each damage."""
+        return [str(damage) for damage in self.inspect(group)]
+
+    @_refusals_told()
+    def inspect(self, group: str | None = None) -> list[Damage]:
+        """Read every kept file of one group or all, and return each that is damaged or missing, newest first.
+
+        `featurestore.recover` goes back to what is whole.
+        """
         chosen = self._group_names() if group is None else [group]
-        return [problem for name in chosen for problem in self._group(name).problems()]
+        return [damage for name in chosen for damage in self._group(name).inspect().damages]
+
+    @_refusals_told()
+    def history(self, group: str) -> list[Revision]:
+        """Return the commits of a group that are kept, newest first. Raises UnknownGroup where there never was one."""
+        found = self._group(group).history()
+        if not found:
+            raise UnknownGroup(f"no group {group!r}; there is {_listing(self._groups_to_name())}")
+        return found
+
+    def entries(self, group: str, *, version: int | None = None) -> dict[str, Entry]:
+        """Return, by feature, the file that holds it in the newest commit or an older one: its rows, bytes, checksum.
+
+        Reads no data file. Raises UnknownGroup or UnknownVersion.
+        """
+        return dict(self._manifest(self._group(group), version).features)
 
     def close(self) -> None:
         """Forgets the cache; every later call raises StoreClosed. Calls in progress end normally."""
@@ -252,20 +267,25 @@ class SimpleFeatureStore:
         frames, cached = parts.reader.read_cached(entries, self.cache)
         return Snapshot(frames, manifest.number, cached)
 
+    @_refusals_told()
     def _manifest(self, parts: Group, version: int | None) -> Manifest:
         head = parts.log.head()
         if not head.features:
-            raise UnknownGroup(f"no group {parts.name!r}; there is {_listing(self.groups())}")
+            raise UnknownGroup(f"no group {parts.name!r}; there is {_listing(self._groups_to_name())}")
         self._notice(parts, head)
-        if version is None or version == head.number:
+        if version is None:
             return head
-        try:
-            return parts.log.read(version)
-        except FileNotFoundError:
-            kept = parts.log.numbers()
-            raise UnknownVersion(
-                f"group {parts.name!r} has no commit {version!r} (any more); kept are {kept[0]} to {kept[-1]}"
-            ) from None
+        if isinstance(version, bool) or not isinstance(version, int):
+            raise UnknownVersion(f"version {version!r} is no commit number; head({parts.name!r}) tells the newest")
+        return head if version == head.number else self._older(parts, version)
+
+    def _older(self, parts: Group, version: int) -> Manifest:
+        with contextlib.suppress(FileNotFoundError):
+            found = parts.log.read(version)
+            if not found.void:
+                return found
+        kept = spans(revision.commit for revision in parts.history() if revision.state == "kept")
+        raise UnknownVersion(f"group {parts.name!r} has no commit {version} (any more); kept are {kept or 'none'}")
 
     def _notice(self, parts: Group, manifest: Manifest) -> None:
         """Frames that a newer commit replaced leave the cache, whichever process made it."""
@@ -298,6 +318,19 @@ class SimpleFeatureStore:
                 found = self._groups.setdefault(name, fresh)
         return found
 
+    def _groups_to_name(self) -> list[str]:
+        """Return the groups for a message, which damage to another group must not replace."""
+        try:
+            return self.groups()
+        except (OSError, FeatureStoreError):
+            return self._group_names()
+
+    def _writable(self, name: str) -> Group:
+        if self.config.read_only:
+            raise StoreReadOnly(f"the store at {self.base_path} was opened with read_only=True; open it without")
+        return self._group(name)
+
+    @_refusals_told()
     def _group_names(self) -> list[str]:
         if self._closed:
             raise StoreClosed(f"the store at {self.base_path} was closed; open another one")
@@ -307,19 +340,36 @@ class SimpleFeatureStore:
     def _create(self) -> str:
         """Make the base and its id where absent; returns the id."""
         try:
+            self._refuse_remote()
             self._make_base(self.base_path)
-            remote = remote_file_system(self.base_path)
-            if remote is None:
-                return self._read_id() or self._make_id()
+            return self._read_id() or self._make_id()
         except OSError as error:
             raise InvalidConfig(f"base_path {self.base_path} cannot be used: {error}; name a folder") from error
-        raise InvalidConfig(f"base_path {self.base_path} is on {remote}; a store needs a local file system")
+
+    def _open(self) -> str:
+        """Return the id of the store that is there, "" where a power cut took it."""
+        try:
+            self._disk.names(self.base_path)  # raises where it is no folder
+            if self._disk.stat(f"{self.base_path}/{STORE_ID}") is not None:
+                self._refuse_remote()
+                return self._read_id()
+        except OSError as error:
+            raise InvalidConfig(f"base_path {self.base_path} cannot be read: {error}; name a store's folder") from error
+        what = "is no store" if os.path.isdir(self.base_path) else "does not exist"
+        raise InvalidConfig(f"base_path {self.base_path} {what}; name the folder that a store was made in")
+
+    def _refuse_remote(self) -> None:
+        remote = remote_file_system(self.base_path)
+        if remote is not None:
+            raise InvalidConfig(
+                f"base_path {self.base_path} is on a network file system ({remote}), where neither links nor locks can "
+                "be relied on; name a folder on a local disk"
+            )
 
     def _make_base(self, path: str) -> None:
         if self._disk.stat(path) is None:
             self._make_base(os.path.dirname(path))
             self._disk.make_folder(path)
-            self._disk.sync_folder(os.path.dirname(path))
         self._disk.names(path)  # raises where it is no folder
 
     def _read_id(self) -> str:
@@ -328,11 +378,17 @@ class SimpleFeatureStore:
         except FileNotFoundError:
             return ""
         try:
-            return self._disk.read(fd)[0].decode()
+            found = self._disk.read(fd)[0]
         finally:
             self._disk.close(fd)
+        return found.decode() if STORE_ID_FORM.fullmatch(found) else ""
 
     def _make_id(self) -> str:
+        """Have the base itself on the disk, then give it an id: whoever finds one need not wonder who made the base.
+
+        That the id stays is the first save's care, as for everything in the base.
+        """
+        self._settle_base()
         draft = f"{self.base_path}/{STORE_ID}.{uuid.uuid4().hex}"
         fd = self._disk.create(draft)
         try:
@@ -340,11 +396,26 @@ class SimpleFeatureStore:
             self._disk.sync(fd)
         finally:
             self._disk.close(fd)
-        with contextlib.suppress(FileExistsError):  # another process opened it at the same moment
-            self._disk.link(draft, f"{self.base_path}/{STORE_ID}")
+        path = f"{self.base_path}/{STORE_ID}"
+        try:
+            self._disk.link(draft, path)
+        except FileExistsError:  # another process opened it at the same moment, or a power cut emptied it
+            if not self._read_id():
+                self._disk.rename(draft, path)
         self._disk.remove(draft)
-        self._disk.sync_folder(self.base_path)
         return self._read_id()
+
+    def _settle_base(self) -> None:
+        """Any folder above the base may be new, made by this process or another one a moment ago."""
+        folder, above = self.base_path, os.path.dirname(self.base_path)
+        while above != folder and self._device(above) == self._device(folder):
+            with contextlib.suppress(PermissionError):  # not ours to read, hence not ours
+                self._disk.sync_folder(above)
+            folder, above = above, os.path.dirname(above)
+
+    def _device(self, path: str) -> int | None:
+        status = self._disk.stat(path)
+        return status.st_dev if status is not None else None
 
 
 def _entries(group: str, manifest: Manifest, names: Sequence[str]) -> dict[str, Entry]:

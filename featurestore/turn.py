@@ -38,8 +38,7 @@ class Turn:
             self._patience_s = _PATIENCE_S if fd >= 0 else 0.0
             yield fd >= 0
         finally:
-            if fd >= 0:
-                self._disk.close(fd)
+            self._unlock_file(fd)
             if mine:
                 self._threads.release()
 
@@ -52,7 +51,12 @@ class Turn:
                 time.sleep(random.uniform(0.5, 1.5) * _POLL_S)  # noqa: S311 - jitter
         except OSError:
             mine = False  # a file system without locks: its writers race, and lose nothing
-        if not mine and fd >= 0:
-            self._disk.close(fd)
+        if not mine:
+            self._unlock_file(fd)
             return -1
         return fd
+
+    def _unlock_file(self, fd: int) -> None:
+        if fd >= 0:
+            with contextlib.suppress(OSError):  # what fails to close is closed, and no save fails for its turn
+                self._disk.close(fd)

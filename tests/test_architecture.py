@@ -246,9 +246,7 @@ def test_a_long_module_and_a_vague_name_are_found(tree):
 
 
 # Each is written with a gap, for the rule holds for this file too.
-@pytest.mark.parametrize(
-    "word", ["/root /x", "/home /me/x", "--find -links", "https://host.example/pypi /simple"]
-)
+@pytest.mark.parametrize("word", ["/root /x", "/home /me/x", "--find -links", "https://host.example/pypi /simple"])
 def test_a_word_of_the_machine_is_found(tree, word):
     path = tree("docs/notes.md", f"first line\nsee {word.replace(' ', '')} for more\n")
     assert [breach.split(" ")[0] for breach in foreign_words(tree.root, [path])] == ["docs/notes.md:2:"]

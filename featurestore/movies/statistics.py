@@ -19,7 +19,13 @@ def zscores(values: Floats) -> Floats:
     """Return how many (population) standard deviations each value lies above the mean; 0 if all are equal."""
     if not len(values) or values.min() == values.max():
         return np.zeros(len(values))
-    scores: Floats = (values - values.mean()) / values.std()
+    return _scores(values, float(values.mean()), float(values.std()))
+
+
+def _scores(values: Floats, mean: float, deviation: float) -> Floats:
+    if deviation == 0:  # values so close to each other that their squares vanish
+        return np.zeros(len(values))
+    scores: Floats = (values - mean) / deviation
     return scores
 
 
@@ -59,8 +65,7 @@ class Distribution:
         """As the function, against these values instead of each other."""
         if len(self.distinct) < 2:
             return np.zeros(len(values))
-        scores: Floats = (values - self.mean) / self.deviation
-        return scores
+        return _scores(values, self.mean, self.deviation)
 
     def percentiles(self, values: Floats) -> Floats:
         """As the function, against these values instead of each other.

@@ -61,7 +61,9 @@ class Kernel:
         for path, content in (tree or {}).items():
             folder, name = self.parent(path)
             self.inodes[folder][name] = self.new({} if content is None else content)
-        self.birth = {n: dict(i) if isinstance(i, dict) else i for n, i in self.inodes.items()}  # nothing of it is in doubt
+        self.birth = {
+            n: dict(i) if isinstance(i, dict) else i for n, i in self.inodes.items()
+        }  # nothing of it is in doubt
 
     def now(self):
         return float(len(self.events) + len(self.inodes))
@@ -171,15 +173,15 @@ class MemoryDisk(Disk):
             self.kernel.note("published", manifest.decode(self.kernel.inodes[number], int(name)))
         self.kernel.change(folder, **{name: number})
 
-    def link_text(self, text, path):
-        self._enter("link_text", text, path)
+    def make_symlink(self, text, path):
+        self._enter("make_symlink", text, path)
         folder, name = self.kernel.parent(path)
         if name in self.kernel.inodes[folder]:
             raise FileExistsError(17, "file exists", path)
         self.kernel.change(folder, **{name: self.kernel.new(text)})
 
-    def linked_text(self, path):
-        self._enter("linked_text", path)
+    def read_symlink(self, path):
+        self._enter("read_symlink", path)
         try:
             return self.kernel.inodes[self.kernel.find(path)]
         except FileNotFoundError:
@@ -210,14 +212,6 @@ class MemoryDisk(Disk):
             return False
         if _is_manifest(path):
             self.kernel.note("removed", int(name))
-        self.kernel.change(folder, **{name: None})
-        return True
-
-    def remove_folder(self, path):
-        self._enter("remove_folder", path)
-        if self.kernel.inodes[self.kernel.find(path)]:
-            return False
-        folder, name = self.kernel.parent(path)
         self.kernel.change(folder, **{name: None})
         return True
 
@@ -314,7 +308,7 @@ class Unsure:
     def states(self, rng, at_most):
         """Yield distinct trees {path: content}: every one where there are few, otherwise the sharp ones and a sample.
 
-        The sharp ones: all, nothing, all but one, nothing but one, and each damage to one file alone.
+        The sharp ones: all, nothing; then, in any order, all but one, nothing but one, each damage to one file alone.
         """
         seen = set()
         for choice in itertools.islice(self._choices(rng, at_most), 4 * at_most):
@@ -341,13 +335,13 @@ class Unsure:
                 for contents in itertools.product(*damages.values()):
                     yield set(itertools.compress(everything, kept)), dict(zip(files, contents, strict=True))
             return
-        for one in everything:
-            yield set(everything) - {one}, whole
-        for file in files:
-            for damaged in damages[file]:
-                yield set(everything), whole | {file: damaged}
-        for one in everything:
-            yield {one}, whole
+        sharp = [
+            *((set(everything) - {one}, whole) for one in everything),
+            *((set(everything), whole | {file: damaged}) for file in files for damaged in damages[file]),
+            *(({one}, whole) for one in everything),
+        ]
+        rng.shuffle(sharp)
+        yield from sharp
         while True:
             share = rng.random()
             kept = {one for one in everything if rng.random() < share}

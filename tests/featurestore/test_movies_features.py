@@ -140,9 +140,7 @@ def test_the_schema_does_not_depend_on_the_movies(movies):
     assert_schema(features_of(movies))
 
 
-@pytest.mark.parametrize(
-    ("field", "case"), [(field, case) for field, cases in DIRT.items() for case in cases]
-)
+@pytest.mark.parametrize(("field", "case"), [(field, case) for field, cases in DIRT.items() for case in cases])
 def test_each_kind_of_dirt_has_its_default_and_is_counted(field, case):
     dirty, taken_for, status = case
     assert_taken_for(
@@ -184,11 +182,7 @@ JSON_VALUES = st.recursive(
 
 
 @settings(max_examples=150)
-@given(
-    st.lists(
-        JSON_VALUES | st.dictionaries(st.sampled_from([*SOUND, "id", "genres"]), JSON_VALUES), max_size=6
-    )
-)
+@given(st.lists(JSON_VALUES | st.dictionaries(st.sampled_from([*SOUND, "id", "genres"]), JSON_VALUES), max_size=6))
 def test_anything_at_all_is_skipped_or_given_defaults(movies):
     features = features_of([SOUND, *movies])
     assert_schema(features)
@@ -257,9 +251,7 @@ def test_a_movie_has_the_same_viewers_wherever_it_stands_and_others_under_anothe
 
 
 def test_viewers_rate_around_the_movie_and_within_their_bounds():
-    frame = features_of([SOUND | {"movie_id": number, "popularity": 500.0} for number in range(400)])[
-        "augmented"
-    ]
+    frame = features_of([SOUND | {"movie_id": number, "popularity": 500.0} for number in range(400)])["augmented"]
     assert len(frame) == 400 * 50
     assert set(frame["rating"] * 2) <= set(range(1, 21))
     assert frame["user_id"].between(1, 1_000_000).all()
@@ -271,9 +263,7 @@ def test_viewers_rate_around_the_movie_and_within_their_bounds():
 
 def test_the_day_that_ages_count_from_is_an_argument():
     early = AdvancedTMDBPreProcessor([SOUND], as_of=date(1999, 3, 30)).extract_temporal_features()
-    late = AdvancedTMDBPreProcessor(
-        [SOUND], as_of=datetime(1999, 4, 1, 23, tzinfo=UTC)
-    ).extract_temporal_features()
+    late = AdvancedTMDBPreProcessor([SOUND], as_of=datetime(1999, 4, 1, 23, tzinfo=UTC)).extract_temporal_features()
     assert (early["days_since_release"][0], early["is_future_release"][0]) == (-1, True)
     assert (late["days_since_release"][0], late["is_future_release"][0]) == (1, False)
 

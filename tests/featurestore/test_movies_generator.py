@@ -61,9 +61,7 @@ def test_tails_are_heavy(movies):
 
 def test_texts_come_in_several_scripts(movies):
     titles, overviews = ([movie[name] or "" for movie in movies] for name in ("title", "overview"))
-    assert {"LATIN", "CJK", "HIRAGANA", "HANGUL", "CYRILLIC", "ARABIC", "DEVANAGARI", "THAI"} <= scripts(
-        titles
-    )
+    assert {"LATIN", "CJK", "HIRAGANA", "HANGUL", "CYRILLIC", "ARABIC", "DEVANAGARI", "THAI"} <= scripts(titles)
     assert {"LATIN", "CJK", "HANGUL", "CYRILLIC", "ARABIC"} <= scripts(overviews)
 
 
@@ -76,9 +74,7 @@ def test_dirt_of_every_kind_is_there_and_rare(movies):
         "overview",
         "genre_ids",
     }
-    assert all(
-        count < len(movies) / 50 for status in ("missing", "broken") for count in metadata[status].values()
-    )
+    assert all(count < len(movies) / 50 for status in ("missing", "broken") for count in metadata[status].values())
     assert any(movie["release_date"] and not is_date(movie["release_date"]) for movie in movies)
 
 

@@ -127,9 +127,7 @@ def test_any_line_ending_and_a_byte_order_mark_are_fine(written, end, mark):
 
 
 def test_empty_cells_are_null_and_broken_ones_stay_for_the_features_to_count(csv_of):
-    loaded = movies_from_csv(
-        csv_of("1,,,,,,,,", "2,T,O,[28,abc,1_0,inf,2021-13-45,en", '3,T,O,"[28, 12]",1,2.0,3,,en')
-    )
+    loaded = movies_from_csv(csv_of("1,,,,,,,,", "2,T,O,[28,abc,1_0,inf,2021-13-45,en", '3,T,O,"[28, 12]",1,2.0,3,,en'))
     assert loaded.movies[0] == dict.fromkeys(loaded.movies[0]) | {"movie_id": 1}
     metadata = AdvancedTMDBPreProcessor(loaded.movies).extract_all_features()["metadata"]
     numbers = ("vote_average", "vote_count", "popularity", "release_date", "genre_ids")
@@ -157,9 +155,7 @@ def test_genres_are_understood_in_every_published_shape(csv_of, cell, genres):
 
 
 def test_columns_are_found_by_name_in_any_order_among_others(written):
-    loaded = movies_from_csv(
-        written("budget, Original_Title ,adult,ID\n7,Ran,False,11645\n0,Ikiru,True,3782\n")
-    )
+    loaded = movies_from_csv(written("budget, Original_Title ,adult,ID\n7,Ran,False,11645\n0,Ikiru,True,3782\n"))
     assert [(movie["title"], movie["movie_id"], movie["adult"]) for movie in loaded.movies] == [
         ("Ran", 11645, False),
         ("Ikiru", 3782, True),
@@ -177,9 +173,7 @@ def test_json_lines_are_read_a_movie_a_line(written):
         "[" * 100_000,
         '{"movie_id": "3", "vote_average": NaN}\r',
     ]
-    loaded = movies_from_jsonl(
-        written("\n".join(lines).encode() + b'\n{"id": 4, "title": "\xe9"}\n', "movies.jsonl")
-    )
+    loaded = movies_from_jsonl(written("\n".join(lines).encode() + b'\n{"id": 4, "title": "\xe9"}\n', "movies.jsonl"))
     assert ids(loaded) == [1, 3]
     assert loaded.reasons == {
         "no JSON object": 1,
@@ -255,9 +249,7 @@ def test_no_damage_to_a_file_makes_up_a_movie_or_costs_more_than_its_neighbourho
     damaged = content
     for place in places:
         damaged = (
-            damaged[:place]
-            + data.draw(st.sampled_from(['"', ",", "\n", "", "\r", "\0", '",']))
-            + damaged[place + 1 :]
+            damaged[:place] + data.draw(st.sampled_from(['"', ",", "\n", "", "\r", "\0", '",'])) + damaged[place + 1 :]
         )
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         file.write(damaged.encode())

@@ -71,9 +71,7 @@ def temporal(movie):
     day = movie["release_date"]
     if day is None:
         unknown = {"int": 0, "float": 0.0, "bool": False}
-        return {name: unknown[kind] for name, kind in SCHEMA["temporal"].items()} | {
-            "movie_id": movie["movie_id"]
-        }
+        return {name: unknown[kind] for name, kind in SCHEMA["temporal"].items()} | {"movie_id": movie["movie_id"]}
     age = (AS_OF - day).days
     return {
         "movie_id": movie["movie_id"],
@@ -135,10 +133,7 @@ def text(movie):
         "title_has_colon": ":" in title,
         "title_has_digit": any(char in "0123456789" for char in title),
         "title_has_sequel_mark": bool(re.search(SEQUEL_MARK, title, re.ASCII)),
-        **{
-            f"{genre}_keyword_count": sum(run.lower() in words for run in letters)
-            for genre, words in KEYWORDS.items()
-        },
+        **{f"{genre}_keyword_count": sum(run.lower() in words for run in letters) for genre, words in KEYWORDS.items()},
     }
 
 

@@ -210,7 +210,8 @@ def test_a_worker_that_always_crashes_degrades_its_slot_and_the_daemon_stays_res
 
 
 def test_a_target_that_lives_in_its_process_ends_the_run_when_that_dies(tmp_path):
-    options = write_target(tmp_path, "def save(self, group, features):", "    group.endswith('handshake') or os._exit(9)")
+    dies = "    group.endswith('handshake') or os._exit(9)"
+    options = write_target(tmp_path, "def save(self, group, features):", dies)
     with Daemon(tmp_path, write_scenario(tmp_path, duration_s=None), *options) as daemon:
         assert daemon.wait() == 5
     assert "all that was saved" in daemon.stderr

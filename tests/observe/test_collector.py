@@ -70,9 +70,7 @@ def samples_expected(metric, pools):
         ("pool", "worker"): 3,
         ("criterion",): len(CRITERIA),
     }
-    labels = tuple(
-        label for label in metric.labels if label in {"pool", "worker", "state", "reason", "criterion"}
-    )
+    labels = tuple(label for label in metric.labels if label in {"pool", "worker", "state", "reason", "criterion"})
     lines = len(LADDER_S) + 3 if metric.kind == "histogram" else 1
     return own * rest[labels] * lines
 
@@ -146,18 +144,19 @@ def test_operations_under_way_are_counted_by_kind(soak):
     for row, code in enumerate((1, 3, 3, 0, 2, 3)):
         soak.cell(row, code, "inflight")
     found = soak.scrape()
-    assert [
-        value_of(found, "operations_inflight", op=op) for op in ("generate", "save", "read", "scrub")
-    ] == [1, 1, 3, 0]
+    assert [value_of(found, "operations_inflight", op=op) for op in ("generate", "save", "read", "scrub")] == [
+        1,
+        1,
+        3,
+        0,
+    ]
 
 
 def test_a_workers_heartbeat_is_the_wall_time_of_its_oldest_lane(soak):
     for row, ago_s in enumerate((2, 7, 1)):
         soak.cell(row, MONOTONIC_NS - ago_s * 1_000_000_000, "heartbeat_ns")
     found = soak.scrape()
-    beats = [
-        value_of(found, "worker_heartbeat_timestamp_seconds", pool="ingest", worker=worker) for worker in "01"
-    ]
+    beats = [value_of(found, "worker_heartbeat_timestamp_seconds", pool="ingest", worker=worker) for worker in "01"]
     assert beats == [WALL_S - 7, 0.0]  # worker 1 has a lane that has not beaten yet
 
 
@@ -225,9 +224,7 @@ def test_pools_and_whole_agree_whatever_the_rows_hold(tmp_path_factory, rows):
 def test_promtool_finds_nothing_to_criticise(soak, project_root):
     promtool = shutil.which("promtool") or shutil.which("promtool", path=project_root / ".venv/tools")
     if promtool is None:
-        pytest.skip(
-            "promtool is neither on the PATH nor in .venv/tools; `make test` puts it there where it can"
-        )
+        pytest.skip("promtool is neither on the PATH nor in .venv/tools; `make test` puts it there where it can")
     checked = subprocess.run(
         [promtool, "check", "metrics"],
         input=soak.exporter.render(Format.TEXT),

@@ -147,9 +147,7 @@ def test_every_answer_has_the_security_headers(client):
 @pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/api/status"])
 def test_head_says_what_get_would(client, path):
     # Uncompressed: gzip of a header alone cannot be undone.
-    get, head = (
-        client.request(method, path, headers={"accept-encoding": "identity"}) for method in ("GET", "HEAD")
-    )
+    get, head = (client.request(method, path, headers={"accept-encoding": "identity"}) for method in ("GET", "HEAD"))
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == get.headers["content-length"]
 

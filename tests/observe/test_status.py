@@ -71,9 +71,7 @@ def add(table, row, amount, name, *values):
 
 def read_for(table, row, duration_s, times):
     add(table, row, times, "operations_total", "read", "ok")
-    table.row(row)[
-        column("operation_service_seconds", "read", "store") + bucket(round(duration_s * 1e9))
-    ] += times
+    table.row(row)[column("operation_service_seconds", "read", "store") + bucket(round(duration_s * 1e9))] += times
 
 
 def status(table, *, recent=None, ticks=(), criteria=()):
