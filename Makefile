@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_PANDAS2 ?= .venv-pandas2
 DURATION ?= 180
+CUTS ?= 200
 ARGS ?=
 LOCK_ARGS ?=
 
@@ -20,12 +21,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 INSTALL_LOCKED := -m pip install --quiet --require-hashes --only-binary :all: --requirement
 
-.PHONY: help run test test-pandas2 check format bench wheel lock tools clean distclean
+.PHONY: help run test test-pandas2 soak-powerloss check format bench wheel lock tools clean distclean
 
 help: ## list what there is to make
 	@echo "stressd soaks a feature store. It needs make and Python 3.11 or newer; the rest is installed into $(VENV)."
 	@echo
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run ARGS='--target memory --seed 7'    any option of \`stressd run\`"
 	@echo "  make run DURATION=24h                       longer than three minutes"
@@ -40,6 +41,9 @@ test: $(VENV)/.installed-dev tools $(if $(ARGS),,test-pandas2) ## run every test
 
 test-pandas2: $(VENV_PANDAS2)/.installed ## run the store's tests under the oldest supported pandas
 	PYTHONPATH=. $(VENV_PANDAS2)/bin/python -m pytest -p no:cacheprovider tests/featurestore
+
+soak-powerloss: $(VENV)/.installed-dev ## cut the store's power CUTS times, on a loop device (needs root)
+	STRESSD_POWERLOSS_CUTS=$(CUTS) $(BIN)/python -m pytest --timeout=3600 tests/featurestore/test_power_loss.py $(ARGS)
 
 check: $(VENV)/.installed-dev ## lint, formatting and types
 	$(BIN)/ruff check .

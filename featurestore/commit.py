@@ -81,6 +81,7 @@ class Writer:
                 message = f"{self._layout.root}: {error!r} between link and answer; read it to see"
                 raise CommitUnknown(message) from error
             if isinstance(error, OSError):
+                self._settled.clear()  # whoever took a folder away took what we know of it
                 raise SaveFailed(f"{self._layout.root}: nothing was saved: {error}") from error
             raise
         finally:

@@ -23,12 +23,11 @@ from featurestore import (
 )
 from featurestore.group import Group
 
-# What is on a disk does not depend on pandas; once is enough.
-pytestmark = pytest.mark.skipif(pd.__version__ < "3", reason="done under pandas 3")
-
 THOROUGH = int(os.environ.get("STRESSD_TEST_THOROUGH", "1"))  # times as many states
 EACH_MOMENT = 48 * THOROUGH
 INTERRUPTIONS = 300 * THOROUGH
+
+pytestmark = pytest.mark.timeout(120 * THOROUGH)
 
 DISK = "/disk"  # is there from the beginning
 BASE = f"{DISK}/made/store"

@@ -176,6 +176,16 @@ def test_what_must_be_on_the_disk_is_before_the_link(tmp_path):
     assert not [path for name, path in calls[:pin] if name == "create" and "/data/" in path]
 
 
+def test_a_folder_that_somebody_removed_costs_one_save(tmp_path):
+    store = opened(tmp_path)
+    os.remove(store.save_features("g", {"f": frame(1)})["f"])
+    (tmp_path / "g/data/f").rmdir()
+    with pytest.raises(SaveFailed, match="No such file"):
+        store.save_features("g", {"f": frame(2)})
+    store.save_features("g", {"f": frame(3)})
+    assert value(store) == [3.0] * 3
+
+
 def die_at(base, step, ready):
     def hook(name, args):
         if step(name, args):
