@@ -25,6 +25,7 @@ from featurestore.log import Log
 from featurestore.manifest import Entry, Manifest
 from featurestore.mounts import remote_file_system
 from featurestore.reader import Reader
+from featurestore.turn import Turn
 
 _TRIES = 100
 _PATIENCE_S = 5.0
@@ -110,7 +111,8 @@ class _Group:
             return self._plan(found, self._out_of_use(found)) if found.damages else None
         lock = self._collecting()
         try:
-            return self._repair()
+            with Turn(self._disk, self._layout.turn).hold():  # or busy writers would win every race
+                return self._repair()
         finally:
             self._disk.close(lock)
 

@@ -405,7 +405,7 @@ def test_processes_and_threads_make_one_pool_of_all(scenario_of):
     assert (pool.name, pool.processes, pool.threads, pool.rate, pool.max_late_s) == ("merged", 4, 1, 40, 9)
     assert pool.mix.model_dump() == {"generate": 0, "save": 25, "read": 67.5, "read_store": 0, "scrub": 7.5}
     (pool,) = resolve(load("soak"), Overrides(threads=8)).pools
-    assert (pool.name, pool.processes, pool.threads, pool.rate) == ("mixed", 1, 8, 70)
+    assert (pool.name, pool.processes, pool.threads, pool.rate) == ("mixed", 1, 8, 62)
     assert pool.mix == resolve(load("soak")).pools[0].mix
 
 
