@@ -361,6 +361,11 @@ class Scenario(_Part):
         return self.warmup_s if self.duration_s is None else min(self.warmup_s, self.duration_s / 3)
 
     @property
+    def probe_lanes(self) -> int:
+        """How many threads a probe may have: rows of the table that are theirs."""
+        return self.probe_settings.concurrency_threads
+
+    @property
     def paced(self) -> bool:
         """Whether every pool leaves the target time to rest."""
         return bool(self.pools) and all(pool.rate is not None or pool.think_time_s > 0 for pool in self.pools)

@@ -40,7 +40,6 @@ from stressd.worker.spec import WorkerSpec
 
 log = logging.getLogger(__name__)
 
-PROBE_ROWS: Final = 64  # as many threads as a probe may have
 PROBE_TIMEOUT_S: Final = 180.0
 START_TIMEOUT_S: Final = 120.0
 AFTER_SECOND_SIGNAL_S: Final = 0.5  # for operations in flight; what is left of `signals.HURRY_S` is for the report
@@ -104,7 +103,7 @@ class Node:
     def _serve(self) -> None:
         founded, settings = self._founded, self._settings
         scenario, record = founded.scenario, founded.record
-        table = self._table = Table.create(self._state.at("table"), scenario.lanes + PROBE_ROWS)
+        table = self._table = Table.create(self._state.at("table"), scenario.lanes + scenario.probe_lanes)
         self._carry_over()
         metrics = self._metrics = NodeMetrics(
             pools={pool.name: pool.processes for pool in scenario.pools},
@@ -153,7 +152,7 @@ class Node:
             for pool, spec in ((scenario.pools[spec.pool], spec) for spec in self._load_specs())
             for row in range(spec.first_lane, spec.first_lane + spec.threads)
         ]
-        return [*load, *(LaneInfo("probe", 0, scenario.lanes + row) for row in range(PROBE_ROWS))]
+        return [*load, *(LaneInfo("probe", 0, scenario.lanes + row) for row in range(scenario.probe_lanes))]
 
     # --- the phases
 
@@ -169,7 +168,9 @@ class Node:
             if self._stopped():
                 return
             self._run.phase = f"probe {name}"
-            spec = self._spec("probe", threads=PROBE_ROWS, first_lane=self._founded.scenario.lanes)
+            spec = self._spec(
+                "probe", threads=self._founded.scenario.probe_lanes, first_lane=self._founded.scenario.lanes
+            )
             came = Errand(replace(spec, probe=name), self._on_errand_message).run(PROBE_TIMEOUT_S, self._stopped)
             figures, detail = came.result.get("figures", {}), came.result.get("detail", {})
             self._run.probes[name] = ProbeResult(name, came.duration_s, figures, detail, came.error)

@@ -15,7 +15,7 @@ from stressd.worker.bench import Bench
 from stressd.worker.channel import Channel
 from stressd.worker.lane import Lane
 from stressd.worker.loop import Loop, Starts, lane_thread
-from stressd.worker.memory import arrow_bytes, release_arrow
+from stressd.worker.memory import arrow_bytes, release_unused
 from stressd.worker.spec import WorkerSpec
 from stressd.workload.operation import Draws, SaveKeys
 from stressd.workload.pacer import ConstantPacer
@@ -130,7 +130,7 @@ class LoadWorker:
                 self._report()
                 report_at_s = now_s + REPORT_EVERY_S
             if now_s >= release_at_s:
-                release_arrow()
+                release_unused()
                 release_at_s = now_s + RELEASE_EVERY_S
 
     def _beat_for_ended(self, threads: list[threading.Thread]) -> None:
