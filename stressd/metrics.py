@@ -136,6 +136,7 @@ _LANE_ONLY_INSIDE: Final = (
     Metric("commits_seen", "counter", "Commits of this process's store.", exported=False),
     Metric("conflicts_seen", "counter", "Commits another writer was faster with.", exported=False),
     Metric("cells_checked", "counter", "Cells compared.", exported=False),
+    Metric("cells_cpu_ns", "counter", "Processor time of comparing them.", exported=False),
     Metric("bytes_from_store", "counter", "Payload bytes of reads that the store itself answered.", exported=False),
     Metric("reads_foreign", "counter", "Checked reads of keys that another process wrote.", exported=False),
     Metric("reads_from_store", "counter", "Checked reads that came from the store.", exported=False),

@@ -47,6 +47,8 @@ def tick(
         cpu_s=max(0.0, cpu_s),
         workers=workers,
         fault=fault,
+        cells=window.total("cells_checked"),
+        cells_cpu_s=window.total("cells_cpu_ns") / 1e9,
     )
 
 
@@ -92,6 +94,8 @@ def _merged(ticks: Sequence[Tick]) -> Tick:
         injected=sum(tick.injected for tick in ticks),
         cpu_s=sum(tick.cpu_s for tick in ticks),
         fault=any(tick.fault for tick in ticks),
+        cells=sum(tick.cells for tick in ticks),
+        cells_cpu_s=sum(tick.cells_cpu_s for tick in ticks),
     )
 
 

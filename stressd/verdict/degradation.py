@@ -5,6 +5,10 @@ paced load keeps the plain rate constant, and a mix that wanders changes the mea
 of operation (see `metrics.CLASSES`) is compared with that class's own median over the run, and the classes
 are weighed by the share of busy time they take in the whole run. Logarithms throughout: 0 is the run's own
 usual speed, 0.1 a tenth slower.
+
+A machine that is shared changes its own speed, by more than the line of failure. The checks hash every cell of every
+read from the store: work that never changes, on the same cores, at the same moments. What its processor time per cell
+says about the host is taken out of the target's times, as far as they were seen to follow it.
 """
 
 from collections.abc import Sequence
@@ -21,6 +25,7 @@ from stressd.verdict.statistics import (
     Estimate,
     Series,
     bootstrap_difference,
+    clipped,
     interquartile_mean,
     theil_sen,
     weighted_median,
@@ -32,6 +37,9 @@ _LEAST_WINDOWS: Final = 20
 _AFTERMATH_S: Final = 3.0
 _CONFIDENCE: Final = 0.90  # pass and fail each look at one end: 5 % on that side
 _SHOWN_SHARE: Final = 0.1  # a class that takes less of the busy time is not worth a word
+_SHOWN_HOST: Final = 0.03  # a host that changed by less is not worth one either
+_JACKKNIFE: Final = 8
+_SIGMAS: Final = 1.64  # of a normal distribution, 5 % on each side
 
 
 def degradation(ticks: Sequence[Tick], warmup_s: float) -> Measured | Inconclusive:
@@ -48,9 +56,10 @@ def degradation(ticks: Sequence[Tick], warmup_s: float) -> Measured | Inconclusi
             f"it takes {_LEAST_WINDOWS * _WINDOW_S:.0f} s or more"
         )
     part = max(1, len(windows.at_s) // 4)
-    slower = _last_against_first(windows, part)
+    host = _host(windows, part)
+    slower = _last_against_first(windows, host, part)
     lost = Estimate(*(100 * (1 - float(np.exp(-log))) for log in slower))
-    return Measured.of(lost, _note(windows, part), sampled_s=float(np.ptp(windows.at_s)))
+    return Measured.of(lost, _note(windows, host, part), sampled_s=float(np.ptp(windows.at_s)))
 
 
 def undisturbed(ticks: Sequence[Tick], all_ticks: Sequence[Tick]) -> list[Tick]:
@@ -68,6 +77,21 @@ class _Windows:
     by_class: Series
     p99_s: Series
     weights: Series
+    control: Series  # one figure a window: processor time for a cell checked, NaN where none was
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What the host's own speed has to do with the target's times.
+
+    `share`: how far these follow the control, 0 (not at all) to 1 (as one); `spread` its standard error. `control` has
+    no gaps. `slower` is how much slower the host was in the last part than in the first.
+    """
+
+    share: float
+    spread: float
+    control: Series
+    slower: float
 
 
 def _just_after(faulty_at_s: Series, tick: Tick) -> bool:
@@ -92,7 +116,15 @@ def _windows(ticks: Sequence[Tick]) -> _Windows | None:
     filled = present.sum(axis=1) > 0
     slowness = (present * np.nan_to_num(by_class)).sum(axis=1)[filled] / present.sum(axis=1)[filled]
     at_s = np.bincount(group, weights=[tick.at_s for tick in ticks]) / np.bincount(group)
-    return _Windows(at_s[filled], slowness, by_class[filled], _grouped_mean(p99_s, counts, group)[filled], weights)
+    p99_s = _grouped_mean(p99_s, counts, group)
+    return _Windows(at_s[filled], slowness, by_class[filled], p99_s[filled], weights, _control(ticks, group)[filled])
+
+
+def _control(ticks: Sequence[Tick], group: NDArray[np.intp]) -> Series:
+    cells = np.bincount(group, weights=[tick.cells for tick in ticks])
+    cpu_s = np.bincount(group, weights=[tick.cells_cpu_s for tick in ticks])
+    known = (cells > 0) & (cpu_s > 0)
+    return np.log(np.divide(cpu_s, cells, out=np.full_like(cpu_s, np.nan), where=known))
 
 
 def _matrix(ticks: Sequence[Tick], quantile: str) -> Series:
@@ -118,22 +150,61 @@ def _grouped_mean(values: Series, counts: Series, group: NDArray[np.intp]) -> Se
     return means
 
 
-def _last_against_first(windows: _Windows, part: int) -> Estimate:
-    """Return the last part's slowness minus the first's.
+def _host(windows: _Windows, part: int) -> _Host:
+    """Find how far the target's times follow the host's speed, by what both do beside their trends.
+
+    Their trends are left out, or a target and a host that happen to drift together would be taken for one.
+    """
+    known = ~np.isnan(windows.control)
+    if known.sum() < _LEAST_WINDOWS:
+        return _Host(0.0, 0.0, np.zeros_like(windows.control), 0.0)
+    control = np.interp(windows.at_s, windows.at_s[known], windows.control[known])
+    moves, host_moves = (_beside_trend(windows.at_s, series) for series in (windows.slowness, control))
+    without = [
+        _following(np.delete(moves, block), np.delete(host_moves, block))
+        for block in np.array_split(np.arange(len(moves)), _JACKKNIFE)
+    ]
+    spread = float(np.sqrt((_JACKKNIFE - 1) * np.var(without)))
+    slower = float(interquartile_mean(control[-part:]) - interquartile_mean(control[:part]))
+    return _Host(_following(moves, host_moves), spread, control, slower)
+
+
+def _beside_trend(at_s: Series, series: Series) -> Series:
+    """Return what is left without the straight line; what lies further out than 3 sigma counts as 3 sigma."""
+    return clipped(series - np.polyval(np.polyfit(at_s, series, 1), at_s))
+
+
+def _following(moves: Series, host_moves: Series) -> float:
+    """Return the slope of `moves` over `host_moves`, from 0 to 1.
+
+    Noise in the control alone would make a plain regression's slope too flat. So what the neighbouring windows say of
+    the host is the instrument (Reiersøl 1941; Durbin 1954): they share its speed and not the noise.
+    """
+    instrument = host_moves[:-2] + host_moves[2:]
+    shared = float(instrument @ host_moves[1:-1])
+    return min(max(float(instrument @ moves[1:-1]) / shared, 0.0), 1.0) if shared > 0 else 0.0
+
+
+def _last_against_first(windows: _Windows, host: _Host, part: int) -> Estimate:
+    """Return the last part's slowness minus the first's, the host's share taken out.
 
     The trend of all windows narrows the interval: it uses the middle half of the run too. It may not move the
-    interval off the estimate itself, so what happens only at the end still counts in full.
+    interval off the estimate itself, so what happens only at the end still counts in full. How well the host's share is
+    known widens it.
     """
-    found = bootstrap_difference(windows.slowness[:part], windows.slowness[-part:], interquartile_mean, _CONFIDENCE)
+    own = windows.slowness - host.share * host.control
+    found = bootstrap_difference(own[:part], own[-part:], interquartile_mean, _CONFIDENCE)
     span_s = float(np.ptp(windows.at_s))
-    trend = theil_sen(windows.at_s, windows.slowness, _CONFIDENCE).scaled(span_s)
-    low = max(found.low, min(trend.low, found.value))
-    high = min(found.high, max(trend.high, found.value))
-    return Estimate(found.value, min(low, found.value), max(high, found.value))
+    trend = theil_sen(windows.at_s, own, _CONFIDENCE).scaled(span_s)
+    value = found.value
+    below = value - max(found.low, min(trend.low, value))
+    above = min(found.high, max(trend.high, value)) - value
+    unsure = _SIGMAS * host.spread * host.slower
+    return Estimate(value, value - float(np.hypot(below, unsure)), value + float(np.hypot(above, unsure)))
 
 
-def _note(windows: _Windows, part: int) -> str:
-    """Say what each class that matters did, and what became of the p99 of the one that matters most."""
+def _note(windows: _Windows, host: _Host, part: int) -> str:
+    """Say what each class that matters did, the p99 of the one that matters most, and what of it was the host's."""
     shares = windows.weights / windows.weights.sum()
     told = []
     for index in np.argsort(-shares, kind="stable"):
@@ -144,7 +215,14 @@ def _note(windows: _Windows, part: int) -> str:
     first, last = (_center(rows[:, heaviest]) for rows in (windows.p99_s[:part], windows.p99_s[-part:]))
     name = "/".join(CLASSES[heaviest]).removesuffix("/none")
     p99 = "" if np.isnan(last - first) else f"; p99 of {name} {1000 * first:.3g} → {1000 * last:.3g} ms"
-    return f"times: {', '.join(told)}{p99}" if told else ""
+    return f"times: {', '.join(told)}{p99}{_note_of(host)}" if told else ""
+
+
+def _note_of(host: _Host) -> str:
+    taken_out = host.share * host.slower
+    if abs(taken_out) < _SHOWN_HOST:
+        return ""
+    return f"; {100 * (np.exp(taken_out) - 1):+.0f} % of it was the host's own speed, and does not count"
 
 
 def _center(values: Series) -> float:

@@ -55,13 +55,17 @@ def theil_sen(at: ArrayLike, values: ArrayLike, confidence: float = 0.95) -> Est
 
 def lag1_autocorrelation(values: ArrayLike) -> float:
     """Return the correlation of each value with the next; what lies further out counts as 3 sigma."""
-    series = np.asarray(values, dtype=np.float64)
-    deviations = series - np.median(series)
+    deviations = clipped(np.asarray(values, dtype=np.float64))
+    power = float(deviations @ deviations)
+    return float(deviations[1:] @ deviations[:-1]) / power if power > 0 else 0.0
+
+
+def clipped(values: Series) -> Series:
+    """Return the deviations from their middle, with mean 0; what lies further out counts as 3 sigma."""
+    deviations = values - np.median(values)
     reach = 3 * _MAD_TO_SIGMA * np.median(np.abs(deviations))
-    clipped = np.clip(deviations, -reach, reach)
-    clipped -= clipped.mean()
-    power = float(clipped @ clipped)
-    return float(clipped[1:] @ clipped[:-1]) / power if power > 0 else 0.0
+    deviations = np.clip(deviations, -reach, reach)
+    return np.asarray(deviations - deviations.mean())
 
 
 def wilson(hits: int, trials: int, confidence: float = 0.95) -> Estimate:

@@ -81,7 +81,8 @@ RIGHT: Final = Judgement()
 class Judge:
     """Judges one lane's reads. For one thread. Without content (a target that stores nothing) only the ledger is read.
 
-    `owned` are the keys that this lane saves. `cells_ns` is the time spent on comparing cells so far.
+    `owned` are the keys that this lane saves. `cells_ns` is the time spent on comparing cells so far, `cells_cpu_ns`
+    the processor time of it.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Judge:
         if ledger.writers != 1:
             raise ValueError(f"{ledger.path}: {ledger.writers} writers a key; the judge knows keys of one writer")
         self.cells_ns = 0
+        self.cells_cpu_ns = 0
         self._ledger = ledger
         self._slots, self._marks = ledger.slots, ledger.marks
         self._content = content
@@ -175,8 +177,9 @@ class Judge:
             if total is None:
                 return None
             if full:
-                started = time.perf_counter_ns()
+                started, started_cpu = time.perf_counter_ns(), time.thread_time_ns()
                 right = inspector.cells_right(frame, name, key, seq, total)  # type: ignore[arg-type]  # glance saw a frame
+                self.cells_cpu_ns += time.thread_time_ns() - started_cpu
                 self.cells_ns += time.perf_counter_ns() - started
                 if not right:
                     return None
