@@ -3,22 +3,18 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
+from simulated import MB, RATES, WARMUP_S, memory_ticks, noisy_ticks, quiet_ticks, tick
 
 from stressd.metrics import CLASSES
 from stressd.scenario import Scenario
 from stressd.stats.table import Table, column
 from stressd.targets.protocol import Abilities
-from stressd.verdict.evidence import Evidence, FaultRecord, ProbeResult, Tick
+from stressd.verdict.evidence import Evidence, FaultRecord, ProbeResult
 from stressd.verdict.report import RunFacts, build_report
 from stressd.verdict.verdict import exit_code, judge
 from stressd.worker.cells import observe
 
-MB = 1_000_000
-WARMUP_S = 10
-RATES = (3, 12, 25, 18, 2)  # per second, of CLASSES: generate, save, read/cache, read/store, scrub
-USUAL_S = (0.025, 0.020, 0.0005, 0.006, 0.008)
 ABILITIES = Abilities(storage=True, cache=True, ttl_option="cache_ttl_seconds")
 SCENARIO = {
     "name": "soak",
@@ -34,71 +30,6 @@ FIGURES = {
     "memory": {"memory_released": 3.0},
     "cache": {"cache_speedup": 12.0, "cache_hit_rate": 100.0, "cache_ttl_refresh": 1.0},
 }
-
-
-def tick(at_s, **changes):
-    """A quiet second that ended `at_s` after the load began."""
-    quiet = Tick(
-        at_s=at_s,
-        duration_s=1.0,
-        counts=RATES,
-        busy_s=tuple(rate * usual_s for rate, usual_s in zip(RATES, USUAL_S, strict=True)),
-        p50_s=USUAL_S,
-        p99_s=tuple(4 * usual_s for usual_s in USUAL_S),
-        attempts=sum(RATES),
-        errors=0,
-        injected=0,
-        rss_bytes=400 * MB,
-        pss_bytes=300 * MB,
-        arrow_bytes=50 * MB,
-        cpu_s=0.5,
-        workers=2,
-        fault=False,
-    )
-    return replace(quiet, **changes)
-
-
-def quiet_ticks(seconds=180):
-    return [tick(float(second + 1)) for second in range(seconds)]
-
-
-def noisy_ticks(seed, slower, seconds=180):
-    """A load on a shared machine: log-normal times, 5 % outliers of 5x, a host that wanders by 5 %.
-
-    `slower` takes the share of the run that is over and returns the factor on all times.
-    """
-    rng = np.random.default_rng(seed)
-    sigma = rng.uniform(0.3, 0.5)
-    host = 1 + np.clip(_wander(rng, seconds), -0.05, 0.05)
-    ticks = []
-    for second in range(seconds):
-        factor = host[second] * slower(max(0.0, second - WARMUP_S) / (seconds - WARMUP_S))
-        times = [_times(rng, rate, usual_s * factor, sigma) for rate, usual_s in zip(RATES, USUAL_S, strict=True)]
-        ticks.append(
-            tick(
-                float(second + 1),
-                counts=tuple(len(each) for each in times),
-                busy_s=tuple(float(each.sum()) for each in times),
-                p50_s=tuple(float(np.median(each)) if len(each) else None for each in times),
-                p99_s=tuple(float(each.max()) if len(each) else None for each in times),
-            )
-        )
-    return ticks
-
-
-def _wander(rng, seconds):
-    keep = np.exp(-1 / rng.uniform(5, 40))
-    kicks = rng.normal(0, 0.025 * np.sqrt(1 - keep**2), seconds)
-    values = [rng.normal(0, 0.025)]
-    for kick in kicks[1:]:
-        values.append(keep * values[-1] + kick)
-    return np.array(values)
-
-
-def _times(rng, rate, usual_s, sigma):
-    count = rate if rate >= 5 else rng.poisson(rate)
-    times = usual_s * np.exp(rng.normal(0, sigma, count))
-    return np.where(rng.random(count) < 0.05, 5 * times, times)
 
 
 class Counters:
@@ -178,6 +109,7 @@ class Made:
     tick = staticmethod(tick)
     quiet_ticks = staticmethod(quiet_ticks)
     noisy_ticks = staticmethod(noisy_ticks)
+    memory_ticks = staticmethod(memory_ticks)
     scenario = staticmethod(scenario)
     mb = MB
 

@@ -1,7 +1,10 @@
 """Memory growth and degradation, on series of which the truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from simulated import MEMORY_KINDS
 
 from stressd.criteria import BY_NAME, Outcome
 from stressd.verdict.degradation import degradation
@@ -116,6 +119,49 @@ def test_a_quarter_less_work_is_found(made, slower):
     outcomes = [decided("degradation", degradation(made.noisy_ticks(seed, slower), 10)) for seed in range(20)]
     assert outcomes.count(Outcome.FAIL) >= 18
     assert Outcome.PASS not in outcomes
+
+
+@pytest.mark.parametrize("follows", [1, 0.6, 0], ids=["bound by the processor", "in part", "by a network"])
+@pytest.mark.parametrize("fast_at_end", [False, True], ids=["steady", "faster at the end"])
+def test_a_host_that_swings_between_two_speeds_is_taken_out(made, follows, fast_at_end):
+    swinging = {"depth": 0.4, "follows": follows, "fast_at_end": fast_at_end}
+    good = [decided("degradation", degradation(made.noisy_ticks(seed, **swinging), 10)) for seed in range(20)]
+    assert good.count(Outcome.PASS) >= 17
+    assert Outcome.FAIL not in good
+    slower = [
+        decided("degradation", degradation(made.noisy_ticks(seed, lambda share: 1 + share / 3, **swinging), 10))
+        for seed in range(20)
+    ]
+    assert slower.count(Outcome.FAIL) >= 16
+    assert Outcome.PASS not in slower
+
+
+def test_what_was_the_hosts_is_said(made):
+    noted = degradation(made.noisy_ticks(1, depth=0.4, fast_at_end=True), 10).note
+    assert "% of it was the host's own speed, and does not count" in noted
+    assert "host" not in degradation(made.noisy_ticks(1), 10).note
+
+
+def test_a_target_that_slows_down_by_itself_is_not_excused_by_a_steady_host(made):
+    found = degradation(made.noisy_ticks(1, lambda share: 4 / 3 if share > 0.5 else 1.0), 10)
+    assert found.value == pytest.approx(25, abs=3)
+
+
+def test_a_run_without_a_cell_checked_is_judged_without_the_host(made):
+    ticks = [replace(tick, cells=0, cells_cpu_s=0.0) for tick in made.noisy_ticks(1, depth=0.4, fast_at_end=True)]
+    assert degradation(ticks, 10).value < -10
+
+
+@pytest.mark.parametrize("kind", MEMORY_KINDS)
+def test_memory_that_does_not_grow_is_not_accused_and_forty_megabytes_do_not_pass(made, kind):
+    def outcomes(growth_mb):
+        return [
+            decided("memory_growth", memory_growth(made.memory_ticks(seed, kind, growth_mb), 180.0, 10))
+            for seed in range(30)
+        ]
+
+    assert Outcome.FAIL not in outcomes(0)
+    assert Outcome.PASS not in outcomes(40)
 
 
 def test_degradation_is_the_share_of_work_lost(made):
