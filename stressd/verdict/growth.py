@@ -10,7 +10,8 @@ from stressd.verdict.measured import Inconclusive, Measured
 from stressd.verdict.statistics import Estimate, batch_medians, theil_sen
 
 MB: Final = 1e6
-_WARMUP_SHARE: Final = 0.2
+_WARMUP_SHARE: Final = 1 / 3
+_CONFIDENCE: Final = 0.90  # pass and fail each look at one end: 5 % on that side
 _LEAST_S: Final = 30.0
 _LEAST_TICKS: Final = 20
 _BATCHES: Final = (30, 60)
@@ -22,7 +23,7 @@ _WORTH_A_WORD_MB: Final = 5.0
 def memory_growth(ticks: Sequence[Tick], load_s: float, warmup_s: float) -> Measured | Inconclusive:
     """Return the growth in MB: over the run up to ten minutes, per hour beyond.
 
-    Memory warms up longer than service does: a fifth of the run is left out, or the scenario's warm-up if
+    Memory warms up longer than service does: a third of the run is left out, or the scenario's warm-up if
     that is longer. The resident size counts, not the proportional one: that moves with whoever else on the
     machine maps the same libraries (docs/decisions/memory-growth.md).
     """
@@ -46,7 +47,7 @@ def _growth_mb(ticks: Sequence[Tick], size: Callable[[Tick], int], per_s: float)
     few, many = _BATCHES
     batches = min(many, max(few, len(ticks) // 4))
     at_s, medians = batch_medians([tick.at_s for tick in ticks], [size(tick) for tick in ticks], batches)
-    return theil_sen(at_s, medians).scaled(per_s / MB)
+    return theil_sen(at_s, medians, _CONFIDENCE).scaled(per_s / MB)
 
 
 def _allocator(ticks: Sequence[Tick], growth: Estimate, per_s: float) -> str:

@@ -79,7 +79,7 @@ def test_a_wild_series_near_the_line_is_inconclusive(growth):
 def test_a_short_run_says_how_long_it_would_take(made):
     found = memory_growth(made.quiet_ticks(25), 25.0, 10)
     assert isinstance(found, Inconclusive)
-    assert "a run of 40 s or more can tell" in found.reason
+    assert "a run of 45 s or more can tell" in found.reason
 
 
 def test_arrow_flat_while_memory_grows_is_said(growth):
