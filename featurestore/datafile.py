@@ -6,6 +6,9 @@ the manifest), there is one row group, and dictionaries only where they pay: the
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,22 +18,52 @@ import pandas as pd
 import pyarrow as pa
 import xxhash
 
-from featurestore import frames
+from featurestore import blocks, frames
 from featurestore.config import Compression, Format
 from featurestore.errors import InvalidFrame
 
 _THREADS_FROM_BYTES = 16 * 1024 * 1024
+_PIECES_FROM_BYTES = 1024 * 1024
+_CHUNK_BYTES = 2 * 1024 * 1024
 _OBJECT_BYTES = 64  # a Python object and the pointer to it, roughly
 
 
-@dataclass(frozen=True, slots=True)
 class Encoded:
-    """The bytes of a data file; rows of its frame; xxh3_64 of the bytes in hex; file name ending."""
+    """A data file's bytes, which may lie in several pieces of memory; rows of its frame; file name ending.
 
-    data: memoryview
-    rows: int
-    checksum: str
-    ending: str
+    The pieces of a large frame are the caller's own arrays, uncopied: whoever changes the frame during the save
+    saves either value, in a file that is whole all the same.
+    """
+
+    __slots__ = ("_pieces", "ending", "rows")
+
+    def __init__(self, pieces: Sequence[Any], rows: int, ending: str) -> None:
+        self._pieces = pieces
+        self.rows = rows
+        self.ending = ending
+
+    @property
+    def data(self) -> memoryview:
+        """The file, in one piece from now on."""
+        if len(self._pieces) > 1:
+            self._pieces = [b"".join(self._pieces)]
+        return memoryview(self._pieces[0]).cast("B")
+
+    @property
+    def checksum(self) -> str:
+        """xxh3_64 of the file in hex."""
+        return checksum(self.data)
+
+    def write(self, put: Callable[[memoryview], object]) -> tuple[int, str]:
+        """Hand the file to `put`, bytes after bytes; returns how many, and xxh3_64 of what was handed over, in hex."""
+        if len(self._pieces) == 1:
+            put(self.data)
+            return len(self.data), self.checksum
+        size, seen = 0, xxhash.xxh3_64()
+        for chunk in _one_ahead(_chunks(self._pieces, seen)):
+            put(chunk)
+            size += len(chunk)
+        return size, seen.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +79,15 @@ def encode(frame: object, file_format: Format, compression: Compression) -> Enco
     """Return the frame's file. Raises InvalidFrame where it could not come back the same. Thread-safe."""
     if not isinstance(frame, pd.DataFrame):
         raise InvalidFrame(f"a {type(frame).__name__} is no DataFrame; wrap it in one")
-    converted = frames.to_table(frame)
-    write = _parquet_bytes if file_format == "parquet" else _arrow_bytes
+    converted = frames.to_table(frame, nan_is_missing=file_format == "parquet")
+    encode_pieces = _parquet_pieces if file_format == "parquet" else _arrow_pieces
     try:
-        data = memoryview(write(converted, compression))
+        encoded = Encoded(encode_pieces(converted, compression), len(frame), file_format)
     except frames.type_errors as error:
         raise InvalidFrame(f"{file_format} cannot hold it: {error}") from error
     if converted.needs_proof:
-        _prove(frame, data, file_format)
-    return Encoded(data, len(frame), checksum(data), file_format)
+        _prove(frame, encoded)
+    return encoded
 
 
 def decode(data: bytes | memoryview, ending: str) -> Decoded:
@@ -64,7 +97,11 @@ def decode(data: bytes | memoryview, ending: str) -> Decoded:
         table = _parquet().ParquetFile(pa.BufferReader(data)).read(use_threads=threads)
     else:
         table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
+    restored = blocks.restore(table)
+    if restored is not None:
+        return Decoded(*restored, [])
     frame = frames.to_frame(table, use_threads=threads)
+    blocks.learn(table, frame)
     objects = sum(kind == np.dtype(object) for kind in frame.dtypes)
     return Decoded(frame, table.nbytes + objects * len(frame) * _OBJECT_BYTES, frames.nested_columns(table))
 
@@ -74,7 +111,7 @@ def checksum(data: bytes | memoryview) -> str:
     return xxhash.xxh3_64_hexdigest(data)
 
 
-def _parquet_bytes(converted: frames.Converted, compression: Compression) -> Any:
+def _parquet_pieces(converted: frames.Converted, compression: Compression) -> list[Any]:
     sink = pa.BufferOutputStream()
     _parquet().write_table(
         converted.table,
@@ -84,21 +121,68 @@ def _parquet_bytes(converted: frames.Converted, compression: Compression) -> Any
         use_dictionary=converted.dictionary_columns or False,
         write_statistics=False,
     )
-    return sink.getvalue()
+    return [sink.getvalue()]
 
 
-def _arrow_bytes(converted: frames.Converted, compression: Compression) -> Any:
-    sink = pa.BufferOutputStream()
+def _arrow_pieces(converted: frames.Converted, compression: Compression) -> list[Any]:
+    table = converted.table
+    sink: Any = pa.BufferOutputStream() if table.nbytes < _PIECES_FROM_BYTES else _Pieces()
     options = pa.ipc.IpcWriteOptions(compression=compression if compression in ("lz4", "zstd") else None)
-    with pa.ipc.new_file(sink, converted.table.schema, options=options) as writer:
-        writer.write_table(converted.table)
-    return sink.getvalue()
+    with pa.ipc.new_file(sink, table.schema, options=options) as writer:
+        writer.write_table(table)
+    return sink.pieces if isinstance(sink, _Pieces) else [sink.getvalue()]
 
 
-def _prove(frame: pd.DataFrame, data: memoryview, ending: str) -> None:
+class _Pieces:
+    """A file for Arrow to write to that keeps the buffers it is given, instead of a copy of them."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.pieces: list[Any] = []
+
+    def write(self, piece: Any) -> None:
+        self.pieces.append(piece)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _chunks(pieces: Iterable[Any], seen: Any) -> Iterator[memoryview]:
+    """Yield all their bytes, copied and hashed. A chunk's room is used again for the next but one."""
+    rooms = itertools.cycle([np.empty(_CHUNK_BYTES, np.uint8) for _ in range(2)])
+    room, filled = next(rooms), 0
+    for piece in pieces:
+        rest = np.frombuffer(piece, np.uint8)
+        while len(rest):
+            part = rest[: _CHUNK_BYTES - filled]
+            room[filled : filled + len(part)] = part
+            rest = rest[len(part) :]
+            filled += len(part)
+            if filled == _CHUNK_BYTES:
+                seen.update(room)
+                yield room.data
+                room, filled = next(rooms), 0
+    seen.update(room[:filled])
+    yield room[:filled].data
+
+
+def _one_ahead(chunks: Iterator[memoryview]) -> Iterator[memoryview]:
+    """Have each chunk made in a thread, while the one before it is in use."""
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = maker.submit(next, chunks, None)
+            yield chunk
+
+
+def _prove(frame: pd.DataFrame, encoded: Encoded) -> None:
     """Unusual labels are read back before they are written: Arrow turns some into others without a word."""
     try:
-        back = decode(data, ending).frame
+        back = decode(encoded.data, encoded.ending).frame
     except frames.type_errors as error:
         raise InvalidFrame(f"its labels cannot be read back: {error}") from error
     if not frames.same_labels(frame, back):
