@@ -3,12 +3,17 @@
 The order is the protocol. A pin stands before the first data file, so that collection leaves our files and the
 numbers we build on alone. Data and manifest are on the disk before the link, so that whoever sees the commit can
 read it; the log's folder is on the disk before the caller hears of it. The link decides, and nothing else.
+
+The manifest is drafted beside the data files, in the hope that nobody commits meanwhile: then one wait for the disk
+does for both. Where another writer was faster, it is drafted anew, in turn. The first draft is written into the pin
+itself, and one file less has to be made and removed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import random
 import threading
 import time
@@ -16,13 +21,14 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from featurestore.datafile import Encoded
 from featurestore.disk import Disk
 from featurestore.errors import CommitUnknown, FeatureStoreError, SaveFailed
 from featurestore.layout import GroupLayout
 from featurestore.log import Log
-from featurestore.manifest import Entry, Manifest
+from featurestore.manifest import EMPTY, Entry, Manifest, laid_over
 from featurestore.turn import Turn
 
 _OPEN_FILES = 128
@@ -31,16 +37,36 @@ _PIN_TRIES = 100
 _LONGEST_PAUSE_S = 0.05
 
 
+class _Written(NamedTuple):
+    """A data file on the disk: what its entry will say, but for the commit's number."""
+
+    file: str
+    rows: int
+    bytes: int
+    checksum: str
+
+
 @dataclass(slots=True)
 class _Transaction:
     """What one save has put on the disk so far."""
 
     txn: str
+    drop: bool
     pin: str = ""
     pin_fd: int = -1
-    manifest: str = ""
+    base: Manifest = EMPTY  # the head when the pin was taken, later the one that the draft builds on
+    written: dict[str, _Written] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    draft: str = ""  # the pin, or a file of its own
+    following: Manifest = EMPTY  # what the draft says
+    status: os.stat_result | None = None  # of the draft
     outcome_known: bool = True
+
+    def follow(self, base: Manifest) -> Manifest:
+        """Return the manifest of this save on top of the base."""
+        number = base.number + 1
+        ours = {name: Entry(w.file, number, w.rows, w.bytes, w.checksum) for name, w in self.written.items()}
+        return Manifest(number, self.txn, MappingProxyType(ours if self.drop else laid_over(base.features, ours)))
 
 
 class Writer:
@@ -52,6 +78,8 @@ class Writer:
         self._log = log
         self._turn = Turn(disk, layout.turn)
         self._settled: set[str] = set()  # folders that this process knows to be on the disk
+        self._undisturbed = True  # nobody committed in the middle of this process's last save
+        self._last = EMPTY  # what that one published
         self._count = threading.Lock()
         self.commits = 0
         self.conflicts = 0
@@ -68,12 +96,12 @@ class Writer:
         return self._run({}, drop=True)
 
     def _run(self, features: Mapping[str, Encoded], *, drop: bool) -> Manifest:
-        save = _Transaction(uuid.uuid4().hex)
+        save = _Transaction(uuid.uuid4().hex, drop)
         try:
             self._settle(self._layout.folders())
             self._take_pin(save)
             self._write_files(save, features)
-            published = self._publish(save, features, drop=drop)
+            published = self._publish(save)
         except FeatureStoreError:
             raise
         except Exception as error:
@@ -92,7 +120,7 @@ class Writer:
 
     def _take_pin(self, save: _Transaction) -> None:
         """Return a locked file named after a number that we shall not build below. Locked before it can be found."""
-        number = self._log.head().number
+        save.base = self._last if self._undisturbed and self._last.number else self._log.head()
         for _ in range(_PIN_TRIES):
             path = f"{self._layout.pins}/{save.txn}.new"
             try:
@@ -102,7 +130,7 @@ class Writer:
                 self._settle(self._layout.folders())
                 continue
             save.pin = path
-            pin = f"{self._layout.pins}/{number:020d}-{save.txn}"
+            pin = f"{self._layout.pins}/{save.base.number:020d}-{save.txn}"
             if self._disk.try_lock(save.pin_fd):
                 with contextlib.suppress(FileNotFoundError):
                     self._disk.rename(path, pin)
@@ -114,29 +142,49 @@ class Writer:
         raise SaveFailed(f"{self._layout.pins}: no pin stood for long enough in {_PIN_TRIES} tries")
 
     def _write_files(self, save: _Transaction, features: Mapping[str, Encoded]) -> None:
-        folders = {name: f"{self._layout.data}/{name}" for name in features}
-        self._settle([(folder, self._layout.data) for folder in folders.values()])
-        names = list(features)
-        for start in range(0, len(names), _OPEN_FILES):
-            self._write_batch(save, {n: features[n] for n in names[start : start + _OPEN_FILES]}, folders)
-        for folder in folders.values():
+        folders = [f"{self._layout.data}/{name}" for name in features]
+        self._settle([(folder, self._layout.data) for folder in folders])
+        waiting = list(features.items())
+        while waiting:
+            batch, waiting = waiting[:_OPEN_FILES], waiting[_OPEN_FILES:]
+            self._write_batch(save, batch, with_draft=self._undisturbed and not waiting)
+        for folder in folders:
             self._disk.sync_folder(folder)
 
-    def _write_batch(self, save: _Transaction, features: Mapping[str, Encoded], folders: dict[str, str]) -> None:
+    def _write_batch(self, save: _Transaction, batch: list[tuple[str, Encoded]], *, with_draft: bool) -> None:
         """All are written before the first is synced, so that the disk can take them together."""
-        opened = []
         with contextlib.ExitStack() as closing:
-            for name, encoded in features.items():
-                path = f"{folders[name]}/{save.txn}.{encoded.ending}"
-                fd = self._disk.create(path)
-                closing.callback(self._disk.close, fd)
-                opened.append(fd)
-                save.files.append(path)
-                self._disk.write(fd, encoded.data)
+            opened = [self._write_file(save, name, encoded, closing) for name, encoded in batch]
+            if with_draft:
+                opened.append(self._write_draft(save, closing))
             for fd in opened:
                 self._disk.start_writing(fd)
             for fd in opened:
                 self._disk.sync(fd)
+
+    def _write_file(self, save: _Transaction, name: str, encoded: Encoded, closing: contextlib.ExitStack) -> int:
+        file = f"{name}/{save.txn}.{encoded.ending}"
+        path = f"{self._layout.data}/{file}"
+        fd = self._disk.create(path)
+        closing.callback(self._disk.close, fd)
+        save.files.append(path)
+        size, checksum = encoded.write(lambda data: self._disk.write(fd, data))
+        save.written[name] = _Written(file, encoded.rows, size, checksum)
+        return fd
+
+    def _write_draft(self, save: _Transaction, closing: contextlib.ExitStack) -> int:
+        """Write the manifest that follows the save's base, in place of an older draft; the file is still open."""
+        fd, path = save.pin_fd, save.pin
+        if save.draft:
+            if save.draft != save.pin:
+                self._disk.remove(save.draft)
+            path = f"{self._layout.tmp}/{save.txn}"
+            fd = self._disk.create(path)
+            closing.callback(self._disk.close, fd)
+        save.draft, save.following = path, save.follow(save.base)
+        self._disk.write(fd, save.following.encode())
+        save.status = self._disk.status(fd)
+        return fd
 
     def _settle(self, folders: list[tuple[str, str]]) -> None:
         """Make folders, and has each parent on the disk before anything relies on it.
@@ -151,22 +199,41 @@ class Writer:
             self._disk.sync_folder(parent)
         self._settled.update(folder for folder, _ in new)
 
-    def _publish(self, save: _Transaction, features: Mapping[str, Encoded], *, drop: bool) -> Manifest:
+    def _publish(self, save: _Transaction) -> Manifest:
+        if self._undisturbed and self._is_published(save):  # nobody seems to be there to take turns with
+            return save.following
         with self._turn.hold():
             for attempt in range(_TRIES):
-                base = self._base()
-                kept = {} if drop else dict(base.features)
-                ours = {name: _entry(name, save.txn, base.number + 1, e) for name, e in features.items()}
-                following = Manifest(base.number + 1, save.txn, MappingProxyType({**kept, **ours}))
-                self._write_manifest(save, following)
-                if self._link(save, following):
-                    self._settle_link(save)
-                    return following
-                with self._count:
-                    self.conflicts += 1
+                if self._is_published(save):
+                    return save.following
                 if attempt:  # the first loss may be chance; then spread out
                     time.sleep(random.uniform(0, min(0.001 * 2**attempt, _LONGEST_PAUSE_S)))  # noqa: S311 - jitter
         raise SaveFailed(f"{self._layout.root}: {_TRIES} other commits were faster; nothing was saved")
+
+    def _is_published(self, save: _Transaction) -> bool:
+        following = self._up_to_date(save)
+        if not self._link(save, following):
+            self._undisturbed = False
+            with self._count:
+                self.conflicts += 1
+            return False
+        self._settle_link(save)
+        return True
+
+    def _up_to_date(self, save: _Transaction) -> Manifest:
+        """Return what the draft says, once it builds on the head."""
+        base = self._base()
+        if base.number < save.base.number:  # our pin, above what we would build on, would not hold collection back
+            self._last = EMPTY
+            raise SaveFailed(f"{self._layout.root}: somebody removed it and made it anew; save again")
+        self._undisturbed = (base.number, base.txn) == (save.base.number, save.base.txn)
+        if save.following is EMPTY or not self._undisturbed:
+            save.base = base
+            with contextlib.ExitStack() as closing:
+                self._disk.sync(self._write_draft(save, closing))
+        if base.number and base.txn != self._last.txn:
+            self._disk.sync_folder(self._layout.log)  # another's link may only be visible: ours must not outlive it
+        return save.following
 
     def _base(self) -> Manifest:
         """Return the head to build on; never one that collection may already have passed."""
@@ -176,22 +243,10 @@ class Writer:
                 return base
         raise SaveFailed(f"{self._layout.log}: its head stays below its horizon; restore the missing manifests")
 
-    def _write_manifest(self, save: _Transaction, following: Manifest) -> None:
-        if save.manifest:
-            self._disk.remove(save.manifest)
-        path = f"{self._layout.tmp}/{save.txn}"
-        fd = self._disk.create(path)
-        save.manifest = path
-        try:
-            self._disk.write(fd, following.encode())
-            self._disk.sync(fd)
-        finally:
-            self._disk.close(fd)
-
     def _link(self, save: _Transaction, following: Manifest) -> bool:
         save.outcome_known = False
         try:
-            won = self._log.publish(save.manifest, following.number)
+            won = self._log.publish(save.draft, following.number)
         except OSError as error:
             won = self._is_ours(save, following.number)
             if not won and error.errno == errno.EIO:
@@ -214,23 +269,22 @@ class Writer:
             raise CommitUnknown(f"{self._log.path(number)} cannot be read: {error}; read it to see") from error
 
     def _settle_link(self, save: _Transaction) -> None:
+        if save.status is not None:
+            self._log.remember(save.following, save.status)
         try:
             self._disk.sync_folder(self._layout.log)
         except OSError as error:
             raise CommitUnknown(f"{self._layout.log}: {error}; the save is visible, but may not survive") from error
         save.files.clear()
         save.outcome_known = True
+        self._last = save.following
 
     def _release(self, save: _Transaction) -> None:
         """Remove what a failed save wrote, and our pin last. What cannot be removed, a sweep will find."""
-        leavings = [save.manifest, *(save.files if save.outcome_known else ()), save.pin]
-        for path in filter(None, leavings):
+        leavings = [*(save.files if save.outcome_known else ()), save.pin]
+        for path in filter(None, [save.draft, *leavings] if save.draft != save.pin else leavings):
             with contextlib.suppress(OSError):
                 self._disk.remove(path)
         if save.pin_fd >= 0:
             with contextlib.suppress(OSError):  # the save is decided; and what fails to close is closed
                 self._disk.close(save.pin_fd)
-
-
-def _entry(name: str, txn: str, number: int, encoded: Encoded) -> Entry:
-    return Entry(f"{name}/{txn}.{encoded.ending}", number, encoded.rows, len(encoded.data), encoded.checksum)

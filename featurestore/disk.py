@@ -117,6 +117,10 @@ class Disk:
                 break
         return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), status
 
+    def status(self, fd: int) -> os.stat_result:
+        """Attributes of an open file."""
+        return os.fstat(fd)
+
     def close(self, fd: int) -> None:
         """Give the descriptor (and with it its lock) back."""
         os.close(fd)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from featurestore.disk import Disk
 from featurestore.errors import CorruptFeature
 from featurestore.log import Log
+from featurestore.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,25 @@ def revisions(disk: Disk, log: Log) -> Iterator[Revision]:
         except FileNotFoundError:
             continue
         except CorruptFeature:
-            yield Revision(number, status.st_mtime, "damaged", 0, (), 0, 0)
+            yield damaged(number, status.st_mtime)
             continue
-        wrote = {name: entry for name, entry in manifest.features.items() if entry.commit == number}
-        yield Revision(
-            commit=number,
-            saved_at=status.st_mtime,
-            state="dropped" if manifest.void else "kept",
-            features=len(manifest.features),
-            changed=tuple(sorted(wrote)),
-            rows=sum(entry.rows for entry in wrote.values()),
-            bytes=sum(entry.bytes for entry in wrote.values()),
-        )
+        yield revision(manifest, status.st_mtime)
+
+
+def revision(manifest: Manifest, saved_at: float) -> Revision:
+    """Return what a commit's manifest tells of it."""
+    wrote = {name: entry for name, entry in manifest.features.items() if entry.commit == manifest.number}
+    return Revision(
+        commit=manifest.number,
+        saved_at=saved_at,
+        state="dropped" if manifest.void else "kept",
+        features=len(manifest.features),
+        changed=tuple(sorted(wrote)),
+        rows=sum(entry.rows for entry in wrote.values()),
+        bytes=sum(entry.bytes for entry in wrote.values()),
+    )
+
+
+def damaged(number: int, saved_at: float) -> Revision:
+    """Return what can be told of a commit whose manifest cannot be read."""
+    return Revision(number, saved_at, "damaged", 0, (), 0, 0)

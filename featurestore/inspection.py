@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from featurestore.disk import Disk
 from featurestore.errors import CorruptFeature
-from featurestore.layout import GroupLayout
-from featurestore.log import Log
+from featurestore.log import CommitLog
 from featurestore.manifest import Entry, Manifest
 from featurestore.reader import Overtaken, Reader
 
 _LIST_TRIES = 100
+
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,16 @@ class Inspection:
 
 
 class Inspector:
-    """Inspects one group, and changes nothing. A data file that was found whole is not read twice. For one thread."""
+    """Inspects one group, and changes nothing. A data file that was found whole is not read twice. For one thread.
 
-    def __init__(self, disk: Disk, layout: GroupLayout, log: Log, reader: Reader, group: str) -> None:
-        self._disk = disk
-        self._layout = layout
+    `each` is map(), or does several at once.
+    """
+
+    def __init__(self, log: CommitLog, reader: Reader, group: str, each: Each = map) -> None:
         self._log = log
         self._reader = reader
         self._group = group
+        self._each = each
         self._sound: set[str] = set()
 
     def inspect(self) -> Inspection:
@@ -97,8 +100,9 @@ class Inspector:
         manifests, faults = self._manifests(numbers)
         damages += [self._damage(self._log.path(n), fault, None, (n,), newest) for n, fault in faults.items()]
         faulty = set()
-        for entry, feature, commits in _needed(manifests.values()):
-            fault = self._fault(entry, commits)
+        needed = _needed(manifests.values())
+        faults_found = self._each(lambda need: self._fault(need[0], need[2]), needed)
+        for (entry, feature, commits), fault in zip(needed, faults_found, strict=True):
             if fault:
                 faulty.add(entry.file)
                 path = self._reader.path(entry)
@@ -110,22 +114,29 @@ class Inspector:
         """Return every number from the lowest listed one to the head, those that are missing between them too."""
         for _ in range(_LIST_TRIES):
             listed = self._log.numbers()
-            if not listed or self._disk.stat(self._log.path(listed[0])) is not None:
+            if not listed or self._log.exists(listed[0]):
                 break  # nothing was collected while it was listed
         return list(range(listed[0], listed[-1] + 1)) if listed else []
 
     def _manifests(self, numbers: Iterable[int]) -> tuple[dict[int, Manifest], dict[int, str]]:
         """Return those that can be read, and what is wrong with the others."""
         manifests, faults = {}, {}
-        for number in numbers:
-            try:
-                manifests[number] = self._log.read(number)
-            except FileNotFoundError:
-                if number >= self._known_horizon():
-                    faults[number] = "is missing"  # below, it was collected
-            except (CorruptFeature, OSError) as error:
-                faults[number] = f"is damaged ({error.__cause__ or error})"
+        chosen = list(numbers)
+        for number, found in zip(chosen, self._each(self._manifest, chosen), strict=True):
+            if isinstance(found, Manifest):
+                manifests[number] = found
+            elif found is not None:
+                faults[number] = found
         return manifests, faults
+
+    def _manifest(self, number: int) -> Manifest | str | None:
+        """Return the manifest, or what is wrong with it; None where it was collected."""
+        try:
+            return self._log.read(number)
+        except FileNotFoundError:
+            return "is missing" if number >= self._known_horizon() else None
+        except (CorruptFeature, OSError) as error:
+            return f"is damaged ({error.__cause__ or error})"
 
     def _known_horizon(self) -> int:
         try:
@@ -139,7 +150,7 @@ class Inspector:
         try:
             fault = self._reader.problem(entry)
         except Overtaken:
-            kept = any(self._disk.stat(self._log.path(number)) is not None for number in commits)
+            kept = any(map(self._log.exists, commits))
             return "is missing" if kept else None  # else collected meanwhile
         if fault is None:
             self._sound.add(entry.file)
@@ -150,11 +161,11 @@ class Inspector:
         try:
             horizon = self._log.horizon()
         except CorruptFeature:
-            yield self._damage(self._layout.horizon, "holds no number", None, (), newest)
+            yield self._damage(self._log.horizon_path, "holds no number", None, (), newest)
             return
         if horizon > newest:
             lost = tuple(range(newest + 1, horizon + 1)) if newest else (horizon,)
-            yield self._damage(self._layout.log, f"ends below number {horizon}, which was there", None, lost, horizon)
+            yield self._damage(self._log.folder, f"ends below number {horizon}, which was there", None, lost, horizon)
 
     def _damage(
         self, path: str, fault: str, feature: str | None, commits: tuple[int, ...], newest: int, rows: int = 0

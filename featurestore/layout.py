@@ -26,12 +26,17 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 def checked_name(name: object, kind: str) -> str:
     """Return the name, if it is safe in a path; raises InvalidName otherwise."""
-    if isinstance(name, str) and _SAFE_NAME.fullmatch(name):
+    if isinstance(name, str) and is_safe_name(name):
         return name
     raise InvalidName(
         f"{kind} name {name!r} is not safe in a path; use 1 to 128 ASCII letters, digits, '.', '_' and '-', "
         "not starting with '.'"
     )
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether the name may become part of a path."""
+    return _SAFE_NAME.fullmatch(name) is not None
 
 
 class GroupLayout:

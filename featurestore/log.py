@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Protocol
 
 from featurestore import manifest
 from featurestore.disk import Disk
@@ -26,12 +27,39 @@ class _Head:
     identity: tuple[int, int]  # tells a store that was deleted and made anew from the one we knew
 
 
+class CommitLog(Protocol):
+    """What anybody may ask of a group's log, wherever it lies. `folder` and `horizon_path` are for messages."""
+
+    folder: str
+    horizon_path: str
+
+    def head(self) -> Manifest:
+        """Return the newest manifest, EMPTY where there is none; as new as any commit acknowledged before."""
+
+    def read(self, number: int) -> Manifest:
+        """Return this commit; FileNotFoundError if it is not there (any more), CorruptFeature if it is damaged."""
+
+    def exists(self, number: int) -> bool:
+        """Whether the commit is there."""
+
+    def numbers(self) -> list[int]:
+        """Numbers of the commits that are there, ascending."""
+
+    def horizon(self) -> int:
+        """Numbers below this one may be gone at any moment."""
+
+    def path(self, number: int) -> str:
+        """Where the manifest of this number lies."""
+
+
 class Log:
     """Reads and extends a group's log. Thread-safe: the remembered head is replaced whole."""
 
     def __init__(self, disk: Disk, layout: GroupLayout) -> None:
         self._disk = disk
         self._layout = layout
+        self.folder = layout.log
+        self.horizon_path = layout.horizon
         self._head: _Head | None = None
 
     def path(self, number: int) -> str:
@@ -56,6 +84,10 @@ class Log:
         """Return this manifest; FileNotFoundError if it is not there (any more), CorruptFeature if it is damaged."""
         return self._read(number)[0]
 
+    def exists(self, number: int) -> bool:
+        """Whether the manifest is there."""
+        return self._disk.stat(self.path(number)) is not None
+
     def numbers(self) -> list[int]:
         """Numbers listed, ascending. What is published or removed meanwhile may be missing."""
         return sorted(int(name) for name in self._disk.names(self._layout.log) if name.isdigit())
@@ -67,6 +99,13 @@ class Log:
         except FileExistsError:
             return False
         return True
+
+    def remember(self, published: Manifest, status: os.stat_result) -> None:
+        """Take this process's own commit, with its file's attributes, for the head: it need not be read back."""
+        known = self._head
+        if known is None or known.manifest.number < published.number:
+            number = published.number
+            self._head = _Head(published, self.path(number), self.path(number + 1), _identity(status))
 
     def horizon(self) -> int:
         """Numbers below this one may be gone at any moment; writers must not build on them.
@@ -108,6 +147,7 @@ class Log:
 
     def _read(self, number: int) -> tuple[Manifest, tuple[int, int]]:
         path = self.path(number)
+        like = self._head.manifest if self._head is not None else EMPTY
         for last_try in (False, True):
             fd = self._disk.open(path)
             try:
@@ -115,7 +155,7 @@ class Log:
             finally:
                 self._disk.close(fd)
             try:
-                found = manifest.decode(data, number)
+                found = manifest.decode(data, number, like)
             except (ValueError, KeyError, TypeError) as error:
                 if last_try:
                     advice = f"run: featurestore recover {self._layout.base}"

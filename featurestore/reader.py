@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import pandas as pd
@@ -22,27 +23,19 @@ class Overtaken(Exception):  # noqa: N818 - no error: it says "again", and never
     """A file of this snapshot was collected before it was opened; a newer snapshot exists."""
 
 
-class Reader:
-    """Reads data files below one group's data folder. Thread-safe."""
+class Reader(ABC):
+    """Reads data files below one group's data folder, wherever that is. Thread-safe."""
 
-    def __init__(self, disk: Disk, folder: str) -> None:
-        self._disk = disk
+    def __init__(self, folder: str) -> None:
         self._folder = folder
 
+    @abstractmethod
     def read(self, entries: Mapping[str, Entry]) -> dict[str, Decoded]:
-        """Return the frames, each the caller's own. Raises Overtaken, or CorruptFeature naming the file.
+        """Return the frames, each the caller's own. Raises Overtaken, or CorruptFeature naming the file."""
 
-        Files are opened before the first is read: an open file outlives its collection.
-        """
-        decoded = {}
-        names = list(entries)
-        for start in range(0, len(names), _OPEN_FILES):
-            batch = {name: entries[name] for name in names[start : start + _OPEN_FILES]}
-            with contextlib.ExitStack() as stack:
-                opened = {name: self._open(entry, stack) for name, entry in batch.items()}
-                for name, fd in opened.items():
-                    decoded[name] = self._decode(batch[name], self._disk.read(fd)[0])
-        return decoded
+    @abstractmethod
+    def content(self, entry: Entry) -> bytes | memoryview:
+        """Return the file's bytes, as they are. Raises Overtaken if it is gone."""
 
     def read_cached(self, entries: Mapping[str, Entry], cache: FeatureCache) -> tuple[dict[str, pd.DataFrame], bool]:
         """Return the frames, each the caller's own, and whether all were in the cache.
@@ -74,9 +67,7 @@ class Reader:
     def problem(self, entry: Entry) -> str | None:
         """Return what is wrong with a file, None if it is whole. Raises Overtaken if it is gone."""
         try:
-            with contextlib.ExitStack() as stack:
-                data = self._disk.read(self._open(entry, stack))[0]
-                return self._fault(entry, data)
+            return self._fault(entry, self.content(entry))
         except OSError as error:
             return str(error)
 
@@ -86,18 +77,10 @@ class Reader:
 
     _key = path
 
-    def _open(self, entry: Entry, stack: contextlib.ExitStack) -> int:
-        try:
-            fd = self._disk.open(self.path(entry))
-        except FileNotFoundError as error:
-            raise Overtaken(self.path(entry)) from error
-        stack.callback(self._disk.close, fd)
-        return fd
-
-    def _decode(self, entry: Entry, data: bytes) -> Decoded:
+    def decode(self, entry: Entry, data: bytes | memoryview) -> Decoded:
+        """Return the frame in these bytes of the file, once they are what was written."""
         if self._fault(entry, data):
-            with contextlib.ExitStack() as stack:  # once more: a bad read is not yet a bad file
-                data = self._disk.read(self._open(entry, stack))[0]
+            data = self.content(entry)  # once more: a bad read is not yet a bad file
         fault = self._fault(entry, data)
         if fault:
             raise CorruptFeature(f"{self.path(entry)} {fault}; save the feature again", self.path(entry))
@@ -108,9 +91,42 @@ class Reader:
             raise CorruptFeature(message, self.path(entry)) from error
 
     @staticmethod
-    def _fault(entry: Entry, data: bytes) -> str | None:
+    def _fault(entry: Entry, data: bytes | memoryview) -> str | None:
         if len(data) != entry.bytes:
             return f"has {len(data)} bytes, {entry.bytes} were written"
         if datafile.checksum(data) != entry.checksum:
             return "does not match its checksum"
         return None
+
+
+class DiskReader(Reader):
+    """Reads data files from a local disk."""
+
+    def __init__(self, disk: Disk, folder: str) -> None:
+        super().__init__(folder)
+        self._disk = disk
+
+    def read(self, entries: Mapping[str, Entry]) -> dict[str, Decoded]:
+        """As `Reader` says. Files are opened before the first is read: an open file outlives its collection."""
+        decoded = {}
+        names = list(entries)
+        for start in range(0, len(names), _OPEN_FILES):
+            batch = {name: entries[name] for name in names[start : start + _OPEN_FILES]}
+            with contextlib.ExitStack() as stack:
+                opened = {name: self._open(entry, stack) for name, entry in batch.items()}
+                for name, fd in opened.items():
+                    decoded[name] = self.decode(batch[name], self._disk.read(fd)[0])
+        return decoded
+
+    def content(self, entry: Entry) -> bytes:
+        """As `Reader` says."""
+        with contextlib.ExitStack() as stack:
+            return self._disk.read(self._open(entry, stack))[0]
+
+    def _open(self, entry: Entry, stack: contextlib.ExitStack) -> int:
+        try:
+            fd = self._disk.open(self.path(entry))
+        except FileNotFoundError as error:
+            raise Overtaken(self.path(entry)) from error
+        stack.callback(self._disk.close, fd)
+        return fd

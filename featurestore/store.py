@@ -1,4 +1,4 @@
-"""SimpleFeatureStore: DataFrames by group and name, on a local disk, for many threads and processes at once."""
+"""SimpleFeatureStore: DataFrames by group and name, for many threads and processes at once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import logging
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
@@ -24,7 +23,6 @@ from featurestore.datafile import Encoded
 from featurestore.disk import Disk, ReadOnlyDisk
 from featurestore.errors import (
     FeatureStoreError,
-    InvalidConfig,
     InvalidFrame,
     InvalidName,
     ReadFailed,
@@ -38,10 +36,13 @@ from featurestore.errors import (
 from featurestore.group import Group
 from featurestore.history import Revision
 from featurestore.inspection import Damage, spans
-from featurestore.layout import STORE_ID, STORE_ID_FORM, checked_name
+from featurestore.layout import checked_name
+from featurestore.local import Backend, LocalBackend
 from featurestore.manifest import Entry, Manifest
-from featurestore.mounts import remote_file_system
 from featurestore.reader import Overtaken
+
+if TYPE_CHECKING:
+    from featurestore.objects.bucket import Bucket
 
 _READ_TRIES = 1000
 _NAMES_IN_A_MESSAGE = 20
@@ -61,7 +62,7 @@ class SimpleFeatureStore:
     """Saves and reads groups of features. Thread-safe; any number of processes may share one base.
 
     A save is one commit: readers see all of it or nothing, at once and in every process. Opening removes what
-    crashed writers left. `disk` and the clocks (seconds: monotonic, since the epoch) are for tests.
+    crashed writers left. `disk`, `bucket` and the clocks (seconds: monotonic, since the epoch) are for tests.
     """
 
     def __init__(
@@ -69,23 +70,23 @@ class SimpleFeatureStore:
         config: FeatureStoreConfig,
         *,
         disk: Disk | None = None,
+        bucket: Bucket | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
-        self.base_path = os.path.abspath(os.fspath(config.base_path))
+        self._backend = _backend(config, disk, bucket, wall_clock)
+        self.base_path = self._backend.base
         self.cache = (
             FeatureCache(config.cache_max_size, config.cache_max_bytes, config.cache_ttl_seconds, clock)
             if config.cache_enabled
             else None
         )
-        self._disk = disk or (ReadOnlyDisk() if config.read_only else Disk(durable=config.durability == "commit"))
-        self._wall_clock = wall_clock
         self._groups: dict[str, Group] = {}
         self._lock = threading.Lock()
         self._closed = False
-        self.store_id = self._open() if config.read_only else self._create()
-        for name in self._group_names() if not config.read_only else ():
+        self.store_id = self._backend.open(read_only=config.read_only)
+        for name in self._group_names() if not (config.read_only or config.is_url) else ():
             self._sweep_leavings(name)
 
     def save_features(self, group: str, features: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -303,7 +304,7 @@ class SimpleFeatureStore:
         """Remove what crashed writers left; where that fails, the store opens all the same."""
         try:
             parts = self._group(name)
-            if parts.collector.has_leavings():
+            if parts.has_leavings():
                 parts.collect(self.config.keep_versions, self.config.grace_seconds)
         except (OSError, FeatureStoreError) as error:
             _logger.warning("group %s: not swept: %s", name, error)
@@ -313,7 +314,7 @@ class SimpleFeatureStore:
             raise StoreClosed(f"the store at {self.base_path} was closed; open another one")
         found = self._groups.get(name)
         if found is None:
-            fresh = Group(self._disk, self.base_path, checked_name(name, "group"), self._wall_clock)
+            fresh = self._backend.group(checked_name(name, "group"))
             with self._lock:
                 found = self._groups.setdefault(name, fresh)
         return found
@@ -334,88 +335,20 @@ class SimpleFeatureStore:
     def _group_names(self) -> list[str]:
         if self._closed:
             raise StoreClosed(f"the store at {self.base_path} was closed; open another one")
-        entries = self._disk.names(self.base_path)
-        return sorted(e for e in entries if self._disk.stat(f"{self.base_path}/{e}/log") is not None)
+        return self._backend.group_names()
 
-    def _create(self) -> str:
-        """Make the base and its id where absent; returns the id."""
-        try:
-            self._refuse_remote()
-            self._make_base(self.base_path)
-            return self._read_id() or self._make_id()
-        except OSError as error:
-            raise InvalidConfig(f"base_path {self.base_path} cannot be used: {error}; name a folder") from error
 
-    def _open(self) -> str:
-        """Return the id of the store that is there, "" where a power cut took it."""
-        try:
-            self._disk.names(self.base_path)  # raises where it is no folder
-            if self._disk.stat(f"{self.base_path}/{STORE_ID}") is not None:
-                self._refuse_remote()
-                return self._read_id()
-        except OSError as error:
-            raise InvalidConfig(f"base_path {self.base_path} cannot be read: {error}; name a store's folder") from error
-        what = "is no store" if os.path.isdir(self.base_path) else "does not exist"
-        raise InvalidConfig(f"base_path {self.base_path} {what}; name the folder that a store was made in")
+def _backend(
+    config: FeatureStoreConfig, disk: Disk | None, bucket: Bucket | None, clock: Callable[[], float]
+) -> Backend:
+    if not config.is_url:
+        disk = disk or (ReadOnlyDisk() if config.read_only else Disk(durable=config.durability == "commit"))
+        return LocalBackend(os.path.abspath(os.fspath(config.base_path)), disk, clock)
+    from featurestore.objects.backend import ObjectBackend  # noqa: PLC0415 - what a store on a disk does without
+    from featurestore.objects.bucket import Bucket  # noqa: PLC0415
 
-    def _refuse_remote(self) -> None:
-        remote = remote_file_system(self.base_path)
-        if remote is not None:
-            raise InvalidConfig(
-                f"base_path {self.base_path} is on a network file system ({remote}), where neither links nor locks can "
-                "be relied on; name a folder on a local disk"
-            )
-
-    def _make_base(self, path: str) -> None:
-        if self._disk.stat(path) is None:
-            self._make_base(os.path.dirname(path))
-            self._disk.make_folder(path)
-        self._disk.names(path)  # raises where it is no folder
-
-    def _read_id(self) -> str:
-        try:
-            fd = self._disk.open(f"{self.base_path}/{STORE_ID}")
-        except FileNotFoundError:
-            return ""
-        try:
-            found = self._disk.read(fd)[0]
-        finally:
-            self._disk.close(fd)
-        return found.decode() if STORE_ID_FORM.fullmatch(found) else ""
-
-    def _make_id(self) -> str:
-        """Have the base itself on the disk, then give it an id: whoever finds one need not wonder who made the base.
-
-        That the id stays is the first save's care, as for everything in the base.
-        """
-        self._settle_base()
-        draft = f"{self.base_path}/{STORE_ID}.{uuid.uuid4().hex}"
-        fd = self._disk.create(draft)
-        try:
-            self._disk.write(fd, uuid.uuid4().hex.encode())
-            self._disk.sync(fd)
-        finally:
-            self._disk.close(fd)
-        path = f"{self.base_path}/{STORE_ID}"
-        try:
-            self._disk.link(draft, path)
-        except FileExistsError:  # another process opened it at the same moment, or a power cut emptied it
-            if not self._read_id():
-                self._disk.rename(draft, path)
-        self._disk.remove(draft)
-        return self._read_id()
-
-    def _settle_base(self) -> None:
-        """Any folder above the base may be new, made by this process or another one a moment ago."""
-        folder, above = self.base_path, os.path.dirname(self.base_path)
-        while above != folder and self._device(above) == self._device(folder):
-            with contextlib.suppress(PermissionError):  # not ours to read, hence not ours
-                self._disk.sync_folder(above)
-            folder, above = above, os.path.dirname(above)
-
-    def _device(self, path: str) -> int | None:
-        status = self._disk.stat(path)
-        return status.st_dev if status is not None else None
+    bucket = bucket or Bucket(str(config.base_path), config.object_store_options)
+    return ObjectBackend(bucket, clock, config.orphan_seconds)
 
 
 def _entries(group: str, manifest: Manifest, names: Sequence[str]) -> dict[str, Entry]:

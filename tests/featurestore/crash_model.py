@@ -224,6 +224,10 @@ class MemoryDisk(Disk):
         number = self.opened[fd]
         return self.kernel.inodes[number], self._status(number)
 
+    def status(self, fd):
+        self._enter("status", fd)
+        return self._status(self.opened[fd])
+
     def close(self, fd):
         self._enter("close", fd)
         self._unlock(fd)

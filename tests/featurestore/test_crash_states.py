@@ -19,12 +19,12 @@ from featurestore import (
     collection,
     commit,
     datafile,
-    store,
+    local,
 )
-from featurestore.group import Group
+from featurestore.group import LocalGroup
 
 THOROUGH = int(os.environ.get("STRESSD_TEST_THOROUGH", "1"))  # times as many states
-EACH_MOMENT = 48 * THOROUGH
+EACH_MOMENT = 56 * THOROUGH
 INTERRUPTIONS = 300 * THOROUGH
 
 pytestmark = pytest.mark.timeout(120 * THOROUGH)
@@ -87,7 +87,7 @@ def fault(tree, expected, *, decode=False):
 
 def _at_once(disk, expected):
     """What can be seen before a store is opened, which cleans up."""
-    group = Group(disk, BASE, "g", disk.kernel.now)
+    group = LocalGroup(disk, BASE, "g", disk.kernel.now)
     head = group.log.head()
     if head.number < max(expected.acknowledged, default=0):
         yield f"{max(expected.acknowledged)} was acknowledged, the head is {head.number}"
@@ -100,7 +100,7 @@ def _at_once(disk, expected):
 
 
 def _in_use(disk, expected, decode):
-    head = Group(disk, BASE, "g", disk.kernel.now).log.head()
+    head = LocalGroup(disk, BASE, "g", disk.kernel.now).log.head()
     store = open_store(disk)
     if expected.acknowledged and store.store_id != expected.store_id:
         yield f"the store's id is {store.store_id}, it was {expected.store_id}"
@@ -130,7 +130,7 @@ def _leavings(disk, store):
 
 @pytest.fixture(autouse=True)
 def _memory_is_local(monkeypatch):
-    monkeypatch.setattr("featurestore.store.remote_file_system", lambda path: None)
+    monkeypatch.setattr("featurestore.local.remote_file_system", lambda path: None)
     monkeypatch.setattr("featurestore.turn._PATIENCE_S", 0.0)  # whoever holds the turn is stopped for good
 
 
@@ -180,6 +180,16 @@ def collection_after_one_that_died(machine):
     machine.open(keep_versions=1).collect()
 
 
+def a_save_above_one_that_was_only_visible(machine):
+    """Its writer died after its link, before the log's folder was on the disk; another process builds on it."""
+    other, linked = machine.open(), itertools.count()
+    machine.save(other, "a")
+    with contextlib.suppress(Killed):
+        writer = machine.open(lambda name, args: log_is_synced(name, args) and next(linked) and die())
+        machine.save(writer, "a")
+    machine.save(other, "a")
+
+
 def log_is_synced(name, args):
     return name == "sync_folder" and args[0].endswith("/log")
 
@@ -195,6 +205,7 @@ SCRIPTS = [
     drop_and_save_again,
     collection_above_a_save_in_progress,
     collection_after_one_that_died,
+    a_save_above_one_that_was_only_visible,
 ]
 
 
@@ -224,13 +235,13 @@ def test_without_any_one_of_its_syncs_the_store_would_lose_or_break_something(ru
         if not any(is_missed(kernel, index, run_seed) for kernel in kernels for index in reached(kernel, site))
     }
     assert not needless
-    assert len(sites(kernels)) == sum(map(syncs_in, (commit, collection, store))), "every one was reached"
+    assert len(sites(kernels)) == sum(map(syncs_in, (commit, collection, local))), "every one was reached"
 
 
 @pytest.mark.parametrize("script", [first_save, later_saves])
 def test_every_single_sync_of_a_save_counts(script, run_seed):
     kernel = recorded(script)
-    saving = [(index, site) for index, site in syncs(kernel) if "store.py" not in site]
+    saving = [(index, site) for index, site in syncs(kernel) if "local.py" not in site]
     assert [site for index, site in saving if not is_missed(kernel, index, run_seed)] == []
 
 

@@ -83,7 +83,7 @@ def test_whichever_call_fails_the_answer_is_true_and_nothing_is_left(tmp_path):
             if left[0] == 0 and name != "close":  # a close that fails has closed
                 raise OSError(errno.EIO, f"injected into {name}")
 
-        store._disk.hook = fail
+        store._backend._disk.hook = fail
         try:
             store.save_features("g", {"f": frame(2)})
             outcome, allowed = "saved", ([2.0] * 3,)
@@ -91,7 +91,7 @@ def test_whichever_call_fails_the_answer_is_true_and_nothing_is_left(tmp_path):
             outcome, allowed = "failed", ([1.0] * 3,)
         except CommitUnknown:
             outcome, allowed = "unknown", ([1.0] * 3, [2.0] * 3)
-        store._disk.hook = nothing
+        store._backend._disk.hook = nothing
         outcomes.add(outcome)
         assert value(store) in allowed, (number, outcome)
         assert value(opened(base)) == value(store), "every process gives the same answer"
@@ -112,10 +112,10 @@ def test_a_commit_whose_folder_cannot_be_synced_is_unknown_and_its_files_stay(tm
         if name == "sync_folder" and args[0].endswith("/log"):
             raise OSError(errno.EIO, "injected")
 
-    store._disk.hook = fail
+    store._backend._disk.hook = fail
     with pytest.raises(CommitUnknown, match="may not survive"):
         store.save_features("g", {"f": frame(2)})
-    store._disk.hook = nothing
+    store._backend._disk.hook = nothing
     assert value(store) == [2.0] * 3
 
 
@@ -126,11 +126,11 @@ def test_a_full_disk_fails_the_save_and_takes_its_files_away(tmp_path):
 
     store = opened(tmp_path)
     store.save_features("g", {"f": frame(1)})
-    store._disk.hook = fail
+    store._backend._disk.hook = fail
     with pytest.raises(SaveFailed, match="no space left") as failed:
         store.save_features("g", {"f": frame(2)})
     assert failed.value.__cause__.errno == errno.ENOSPC
-    store._disk.hook = nothing
+    store._backend._disk.hook = nothing
     assert leavings(tmp_path) == []
     assert value(store) == [1.0] * 3
 
@@ -144,7 +144,7 @@ def test_a_full_disk_collects_early(tmp_path):
         if name == "create" and "/data/" in args[0] and len(list((tmp_path / "g/data/f").iterdir())) >= 6:
             raise OSError(errno.ENOSPC, "no space left on device")
 
-    store._disk.hook = full_while_six_commits_are_kept
+    store._backend._disk.hook = full_while_six_commits_are_kept
     store.save_features("g", {"f": frame(9)})
     assert value(store) == [9.0] * 3
 
@@ -193,7 +193,7 @@ def die_at(base, step, ready):
             time.sleep(DEADLINE_S)  # until the parent kills us
 
     store = opened(base)
-    store._disk.hook = hook
+    store._backend._disk.hook = hook
     store.save_features("g", {"f": frame(2), "new": frame(2)})
 
 

@@ -75,7 +75,7 @@ def test_an_error_at_any_step_is_answered_truly(copies):
         store = steps_of(base, fail)
         files = open_files()
         answer = attempt(store)
-        store._disk.before = store._disk.after = None
+        store._backend._disk.before = store._backend._disk.after = None
         if len(seen) <= failing:
             break
         answers.add(answer)

@@ -124,7 +124,7 @@ def test_opening_a_store(template, tmp_path):
         files = open_files()
         try:
             store = opened(base, FaultyDisk(failing))
-            store._disk.before = None
+            store._backend._disk.before = None
             answers.add(value(store))
         except FeatureStoreError:
             answers.add("failed")

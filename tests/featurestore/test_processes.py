@@ -149,9 +149,10 @@ def test_a_cache_sees_the_save_of_another_process_at_once(tmp_path):
 def test_a_turn_that_nobody_gives_back_wedges_nobody(tmp_path):
     store = store_at(tmp_path)
     store.save_features("g", {"f": frame(1, 0)})
-    with open(tmp_path / "g/turn", "r+") as held:
+    with open(tmp_path / "g/turn", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         for number in range(1, 4):
+            store._group("g").writer._undisturbed = False  # as if it had met another writer: it asks for its turn
             store.save_features("g", {"f": frame(1, number)})
     assert token(store.get_features(["f"], "g")["f"]) == (1, 3)
 
