@@ -1,4 +1,4 @@
-"""featurestore: DataFrames by group and name on a local disk, and features from movies.
+"""featurestore: DataFrames by group and name on a local disk or an object store, and features from movies.
 
 Everything is imported when first asked for: the command's help costs no pandas, and who only makes features no store.
 """

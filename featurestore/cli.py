@@ -29,6 +29,7 @@ examples:
   featurestore verify /data/features                      compare every file with its checksum
   featurestore recover /data/features --dry-run           what it would take to be whole again
   featurestore gc /data/features --keep 2 --grace 0       keep two commits of each group, remove the rest
+  featurestore ls s3://bucket/features                    the same on an object store (recover is for disks alone)
 
 ls, show, history, verify and recover --dry-run change nothing. Every command may run beside processes that
 use the store.
@@ -119,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in _SUMMARIES.items():
         command = commands.add_parser(name, help=summary, description=_DESCRIPTIONS[name], allow_abbrev=False)
-        command.add_argument("base", metavar="BASE", help="the folder that the store was made in")
+        command.add_argument("base", metavar="BASE", help="the folder or URL that the store was made in")
         _ARGUMENTS[name](command)
     return parser
 

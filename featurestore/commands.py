@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from featurestore.cli import DAMAGED, FAILED, OK, USAGE, failed, say
-from featurestore.config import FeatureStoreConfig
+from featurestore.config import FeatureStoreConfig, is_url
 from featurestore.errors import FeatureStoreError, UnknownGroup
 from featurestore.inspection import spans
 from featurestore.recovery import Recovery
@@ -88,7 +88,8 @@ def verify(options: argparse.Namespace) -> int:
         for damage in damages:
             print(damage)
     if damages:
-        say(f"{len(damages)} damaged or missing; see: featurestore recover {options.base} --dry-run")
+        way_out = "save them again" if is_url(options.base) else f"see: featurestore recover {options.base} --dry-run"
+        say(f"{len(damages)} damaged or missing; {way_out}")
         return DAMAGED
     if not options.json:
         print(f"every file of {groups} group{'s' * (groups != 1)} is whole")

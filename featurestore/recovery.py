@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from featurestore.collection import Collector
+from featurestore.config import is_url
 from featurestore.disk import Disk, ReadOnlyDisk
 from featurestore.errors import FeatureStoreError, InvalidConfig
 from featurestore.inspection import Damage, Inspection, Inspector
@@ -24,7 +25,7 @@ from featurestore.layout import STORE_ID, GroupLayout, checked_name
 from featurestore.log import Log
 from featurestore.manifest import Entry, Manifest
 from featurestore.mounts import remote_file_system
-from featurestore.reader import Reader
+from featurestore.reader import DiskReader
 from featurestore.turn import Turn
 
 _TRIES = 100
@@ -73,6 +74,11 @@ def recover(base_path: str | os.PathLike[str], *, dry_run: bool = False, disk: D
     another process is collecting for seconds on end or saving too fast, OSError where the disk refuses. `disk` is
     for tests.
     """
+    if is_url(base_path):
+        raise InvalidConfig(
+            f"base_path {base_path}: recovery is for disks; on an object store save what is damaged again, or put "
+            "older versions of the objects back, where the bucket keeps them"
+        )
     base = os.path.abspath(os.fspath(base_path))
     disk = ReadOnlyDisk() if dry_run else disk or Disk()
     groups = sorted(name for name in disk.names(base) if disk.stat(f"{base}/{name}/log") is not None)
@@ -99,7 +105,7 @@ class _Group:
         self._name = name
         self._log = Log(disk, self._layout)
         self._collector = Collector(disk, self._layout, self._log, time.time)
-        self._inspector = Inspector(disk, self._layout, self._log, Reader(disk, self._layout.data), name)
+        self._inspector = Inspector(self._log, DiskReader(disk, self._layout.data), name)
         self._txn = uuid.uuid4().hex
 
     def recover(self, *, dry_run: bool) -> Recovery | None:
