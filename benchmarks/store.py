@@ -1,35 +1,31 @@
-"""The store beside pandas' own Parquet: saves and reads, interleaved in one run, medians and ratios.
+"""Saves and reads of one frame and of six, beside pandas' own Parquet; what a commit costs; what a group's size costs.
 
-    python benchmarks/store.py [--rounds 30] [--folder DIR] [--json FILE]
-
-Machines differ and drift: only the ratios within one run mean anything. "cold" reads go round the store's cache
-(the operating system's stays warm, for both sides), and verify the file's checksum, which pandas does not.
+"Cold" reads go round the store's cache (the operating system's stays warm, for both sides) and verify the file's
+checksum, which pandas does not.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import contextlib
 import os
-import platform
 import shutil
 import statistics
-import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
+from rounds import WARM_UP, Call, Taken, interleaved
 
-from featurestore import FeatureStoreConfig, SimpleFeatureStore
+from featurestore import FeatureStoreConfig, SimpleFeatureStore, datafile
+from featurestore.disk import Disk
 
-GOALS = {"save relaxed": (0.38, 0.70), "save commit": (0.50, None), "read cold": (0.55, 0.45)}
+GROUP_SIZES = (10, 1_000, 10_000)
 
 
 def numbers(rows: int, columns: int) -> pd.DataFrame:
+    """Random floats, the hardest to make smaller."""
     values = np.random.default_rng(7).random((rows, columns))
     return pd.DataFrame(values, columns=[f"feature_{i}" for i in range(columns)])
 
@@ -46,95 +42,200 @@ def movie_like(rows: int, columns: int) -> pd.DataFrame:
     return pd.DataFrame({f"feature_{i}": kinds[i % 4]() for i in range(columns)})
 
 
-def medians(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each call; the calls take turns."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds + 2):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: statistics.median(taken[2:]) for name, taken in times.items()}
-
-
-def open_store(folder: str, name: str, **settings: Any) -> SimpleFeatureStore:
+def opened(folder: str, name: str, **settings: Any) -> SimpleFeatureStore:
     """Open a store that keeps eight commits, however young: collecting the others is part of the price."""
     return SimpleFeatureStore(FeatureStoreConfig(os.path.join(folder, name), grace_seconds=0, **settings))
 
 
-def one_frame(folder: str, frame: pd.DataFrame, rounds: int) -> dict[str, float]:
-    """Medians for a frame saved and read alone. The cached read is the mean of ten in a row."""
-    relaxed = open_store(folder, "relaxed", durability="relaxed")
-    durable = open_store(folder, "commit", durability="commit")
-    arrow = open_store(folder, "arrow", durability="relaxed", format="arrow")
+def one_frame(folder: str, frame: pd.DataFrame, rounds: int) -> dict[str, Taken]:
+    """Time a frame saved and read alone."""
+    relaxed = opened(folder, "relaxed", durability="relaxed")
+    durable = opened(folder, "commit", durability="commit")
     file = os.path.join(folder, "pandas.parquet")
-    taken = medians(
+    saved = {"f": frame}
+    taken = interleaved(
         {
-            "to_parquet": lambda: frame.to_parquet(file),
-            "save relaxed": lambda: relaxed.save_features("g", {"f": frame}),
-            "save commit": lambda: durable.save_features("g", {"f": frame}),
-            "save arrow": lambda: arrow.save_features("g", {"f": frame}),
-            "read_parquet": lambda: pd.read_parquet(file),
-            "read cold": lambda: relaxed.read("g", ["f"], use_cache=False),
-            "read arrow": lambda: arrow.read("g", ["f"], use_cache=False),
-            "read fill": lambda: relaxed.read("g", ["f"]),
-            "read cached": lambda: [relaxed.read("g", ["f"]) for _ in range(10)],
+            "to_parquet": Call(lambda: frame.to_parquet(file)),
+            "save, relaxed": Call(lambda: relaxed.save_features("g", saved)),
+            "save, commit": Call(lambda: durable.save_features("g", saved)),
+            "encode": Call(lambda: datafile.encode(frame, "parquet", "snappy")),
+            "read_parquet": Call(lambda: pd.read_parquet(file)),
+            "read, cold": Call(lambda: relaxed.read("g", ["f"], use_cache=False)),
+            "fill": Call(lambda: relaxed.read("g", ["f"])),
+            "read, cached": Call(lambda: relaxed.read("g", ["f"]), times=20),
+            "deep copy": Call(lambda: frame.copy(deep=True), times=20),
         },
         rounds,
     )
-    return taken | {"read cached": taken["read cached"] / 10}
+    cold, cached = (relaxed.read("g", ["f"], use_cache=use).frames["f"] for use in (False, True))
+    pd.testing.assert_frame_equal(cold, frame)
+    pd.testing.assert_frame_equal(cached, cold)
+    return taken
 
 
-def six_frames(folder: str, rounds: int) -> dict[str, float]:
-    """Medians for six small frames of mixed columns, saved as one commit and read as one snapshot."""
+def six_frames(folder: str, rounds: int) -> dict[str, Taken]:
+    """Time six small frames of mixed columns, saved as one commit and read as one snapshot."""
     frames = {f"f{i}": movie_like(500, 20 + 4 * i) for i in range(6)}
     names = list(frames)
-    relaxed = open_store(folder, "six relaxed", durability="relaxed")
-    durable = open_store(folder, "six commit", durability="commit")
-    return medians(
+    relaxed = opened(folder, "six relaxed", durability="relaxed")
+    durable = opened(folder, "six commit", durability="commit")
+    paths = [os.path.join(folder, f"{name}.parquet") for name in names]
+    return interleaved(
         {
-            "to_parquet": lambda: [frame.to_parquet(os.path.join(folder, name)) for name, frame in frames.items()],
-            "save relaxed": lambda: relaxed.save_features("g", frames),
-            "save commit": lambda: durable.save_features("g", frames),
-            "read_parquet": lambda: [pd.read_parquet(os.path.join(folder, name)) for name in names],
-            "read cold": lambda: relaxed.read("g", names, use_cache=False),
+            "to_parquet": Call(lambda: [f.to_parquet(path) for f, path in zip(frames.values(), paths, strict=True)]),
+            "save, relaxed": Call(lambda: relaxed.save_features("g", frames)),
+            "save, commit": Call(lambda: durable.save_features("g", frames)),
+            "read_parquet": Call(lambda: [pd.read_parquet(path) for path in paths]),
+            "read, cold": Call(lambda: relaxed.read("g", names, use_cache=False)),
         },
         rounds,
     )
 
 
-def show(title: str, taken: dict[str, float], column: int | None) -> None:
-    print(f"\n{title}")
-    for name, ms in taken.items():
-        peer = "to_parquet" if name.startswith("save") else "read_parquet"
-        goal = GOALS.get(name, (None, None))[column] if column is not None else None
-        ratio = "" if name == peer or name.startswith("to_") else f"{ms / taken[peer]:7.2f}×"
-        print(f"  {name:14} {ms:9.3f} ms {ratio:>9}{f'   goal ≤ {goal:.2f}×' if goal else ''}")
+class TimedDisk(Disk):
+    """Adds up the time that goes into data files: making, writing, forcing and closing them."""
+
+    def __init__(self, *, durable: bool) -> None:
+        super().__init__(durable=durable)
+        self.data_ns = 0
+        self._data: set[int] = set()
+
+    def create(self, path: str) -> int:
+        """As the disk does, timed where it is a data file."""
+        start_ns = time.perf_counter_ns()
+        fd = super().create(path)
+        if "/data/" in path:
+            self._data.add(fd)
+            self.data_ns += time.perf_counter_ns() - start_ns
+        return fd
+
+    def write(self, fd: int, data: bytes | memoryview) -> None:
+        """As the disk does."""
+        self._timed(super().write, fd, data)
+
+    def start_writing(self, fd: int) -> None:
+        """As the disk does."""
+        self._timed(super().start_writing, fd)
+
+    def sync(self, fd: int) -> None:
+        """As the disk does."""
+        self._timed(super().sync, fd)
+
+    def close(self, fd: int) -> None:
+        """As the disk does."""
+        self._timed(super().close, fd)
+        self._data.discard(fd)
+
+    def _timed(self, call: Callable[..., None], fd: int, *args: Any) -> None:
+        start_ns = time.perf_counter_ns()
+        call(fd, *args)
+        if fd in self._data:
+            self.data_ns += time.perf_counter_ns() - start_ns
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--folder", help="a folder on the disk to measure (default: the temporary one)")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    folder = tempfile.mkdtemp(dir=options.folder)
+def own_cost(folder: str, rounds: int, *, durable: bool, times: int = 16) -> dict[str, float]:
+    """Return median seconds of one-row saves, of encoding and data file in them, and of the rest: the commit's own."""
+    disk, encode, encode_ns = TimedDisk(durable=durable), datafile.encode, 0
+
+    def timed_encode(*args: Any) -> datafile.Encoded:
+        nonlocal encode_ns
+        start_ns = time.perf_counter_ns()
+        try:
+            return encode(*args)
+        finally:
+            encode_ns += time.perf_counter_ns() - start_ns
+
+    store = SimpleFeatureStore(FeatureStoreConfig(os.path.join(folder, "own"), grace_seconds=0), disk=disk)
+    frame = pd.DataFrame({"value": [1.0]})
+    seconds: dict[str, list[float]] = {"save": [], "encode": [], "data": [], "own": []}
+    datafile.encode = timed_encode
     try:
-        results = {
-            "10,000 × 30 float64": one_frame(f"{folder}/large", numbers(10_000, 30), options.rounds),
-            "1,000 × 10 float64": one_frame(f"{folder}/small", numbers(1_000, 10), options.rounds),
-            "six frames of 500 rows, 20–40 mixed columns": six_frames(folder, options.rounds),
-        }
+        for _ in range(rounds + WARM_UP):
+            disk.data_ns = encode_ns = 0
+            start_ns = time.perf_counter_ns()
+            for _ in range(times):
+                store.save_features("g", {"f": frame})
+            save_ns = time.perf_counter_ns() - start_ns
+            parts = (save_ns, encode_ns, disk.data_ns, save_ns - encode_ns - disk.data_ns)
+            for taken, spent_ns in zip(seconds.values(), parts, strict=True):
+                taken.append(spent_ns / 1e9 / times)
+    finally:
+        datafile.encode = encode
+    return {name: statistics.median(taken[WARM_UP:]) for name, taken in seconds.items()}
+
+
+def write_file(path: str, data: Any, *, sync: bool) -> None:
+    """Write a new file as plainly as can be."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+    if sync:
+        os.fsync(fd)
+    os.close(fd)
+
+
+def large_frames(folder: str, rounds: int, rows: int = 1_000_000, columns: int = 30) -> dict[str, Any]:
+    """Return bytes and times of a frame in Arrow's format, beside one write of as many bytes from memory."""
+    frame = numbers(rows, columns)
+    data = bytearray(datafile.encode(frame, "arrow", "none").data)
+    stores = {
+        "relaxed": opened(folder, "large relaxed", durability="relaxed", format="arrow", keep_versions=1000),
+        "commit": opened(folder, "large commit", durability="commit", format="arrow", keep_versions=1000),
+    }
+    raw = os.path.join(folder, "raw")
+
+    def emptied(name: str) -> None:
+        stores[name].drop_group("g")
+
+    def settled() -> None:
+        os.remove(raw)
+        time.sleep(0.2)  # for the disk to forget what was removed
+
+    taken = interleaved(
+        {
+            "raw, relaxed": Call(lambda: write_file(raw, data, sync=False), settled),
+            "save, relaxed": Call(
+                lambda: stores["relaxed"].save_features("g", {"f": frame}), lambda: emptied("relaxed")
+            ),
+            "raw, commit": Call(lambda: write_file(raw, data, sync=True), settled),
+            "save, commit": Call(lambda: stores["commit"].save_features("g", {"f": frame}), lambda: emptied("commit")),
+        },
+        rounds,
+    )
+    return {"bytes": len(data), "taken": taken}
+
+
+def group_sizes(folder: str, rounds: int) -> dict[str, Taken]:
+    """Time a save of one small frame into groups of a few names and of many."""
+    frame = numbers(100, 10)
+    stores = {size: opened(folder, f"group {size}", durability="relaxed") for size in GROUP_SIZES}
+    for size, store in stores.items():
+        fill(store, size)
+    durable = {size: opened(folder, f"group {size}", durability="commit") for size in GROUP_SIZES}
+    calls = {
+        f"{size:,} names, relaxed": Call(lambda store=store: store.save_features("g", {"n7": frame}), times=8)  # type: ignore[misc]
+        for size, store in stores.items()
+    } | {
+        f"{size:,} names, commit": Call(lambda store=store: store.save_features("g", {"n7": frame}), times=8)  # type: ignore[misc]
+        for size, store in durable.items()
+    }
+    return interleaved(calls, rounds)
+
+
+def fill(store: SimpleFeatureStore, size: int) -> None:
+    """Save so many features, a thousand in a commit."""
+    tiny = pd.DataFrame({"value": [1.0]})
+    for start in range(0, size, 1_000):
+        store.save_features("g", {f"n{i}": tiny for i in range(start, min(start + 1_000, size))})
+
+
+@contextlib.contextmanager
+def own_folder(parent: str, name: str) -> Iterator[str]:
+    """Make a folder, which goes afterwards."""
+    folder = os.path.join(parent, name)
+    os.makedirs(folder)
+    try:
+        yield folder
     finally:
         shutil.rmtree(folder)
-    for column, (title, taken) in zip((0, 1, None), results.items(), strict=True):
-        show(title, taken, column)
-    if options.json:
-        machine = {"cores": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
-        versions = {"pandas": pd.__version__, "pyarrow": pa.__version__, "numpy": np.__version__}
-        document = {"unit": "ms", "rounds": options.rounds, "machine": machine | versions, "medians": results}
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()
