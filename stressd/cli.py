@@ -13,10 +13,12 @@ from stressd.options import (
     ReportOptions,
     RunOptions,
     ScenariosOptions,
+    SelftestOptions,
     ValidateOptions,
     VerifyOptions,
     parse,
 )
+from stressd.redaction import redacted
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def run(arguments: list[str]) -> int:
         return _COMMANDS[type(options)](options)
     except StressdError as error:
         for line in str(error).splitlines():
-            print(f"stressd: {line}", file=sys.stderr)
+            print(f"stressd: {redacted(line)}", file=sys.stderr)
         return int(error.exit_code)
     except BrokenPipeError:  # whoever reads our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,6 +49,7 @@ def _run(options: RunOptions) -> int:
     from stressd.console import LiveView  # noqa: PLC0415
     from stressd.node.run import run as run_node  # noqa: PLC0415
     from stressd.node.settings import Ended, Settings  # noqa: PLC0415
+    from stressd.observe.server import Listening  # noqa: PLC0415
     from stressd.scenario_file import load, resolve  # noqa: PLC0415
     from stressd.verdict.render_text import render_text  # noqa: PLC0415
     from stressd.verdict.report_file import check_report_path  # noqa: PLC0415
@@ -70,12 +73,14 @@ def _run(options: RunOptions) -> int:
                 movies_path=options.movies,
                 seed=options.seed,
                 processes=options.overrides.processes,
-                host=options.listen.host,
-                port=options.listen.port,
+                listening=Listening(
+                    options.listen.host, options.listen.port, options.tls_cert, options.tls_key, options.token_file
+                ),
                 linger_s=options.linger_s,
                 reports=options.reports,
                 strict=options.strict,
                 stop_on_violation=options.stop_on_violation,
+                allow_host_faults=options.allow_host_faults,
                 show=view.update,
                 say=_say,
                 done=done,
@@ -118,6 +123,13 @@ def _report(options: ReportOptions) -> int:
     return int(ExitCode.PASS)
 
 
+def _selftest(options: SelftestOptions) -> int:
+    import stressd.node.run  # noqa: F401, PLC0415 - once, here, and not in each of the runs that are forked off
+    from stressd.selftest.command import selftest  # noqa: PLC0415
+
+    return selftest(run, seed=options.seed, long=options.long, only=options.only, as_json=options.json)
+
+
 def _verify(options: VerifyOptions) -> int:
     from stressd import logs  # noqa: PLC0415
     from stressd.errors import UsageError  # noqa: PLC0415
@@ -146,5 +158,6 @@ _COMMANDS: Final[dict[type[Options], Callable[..., int]]] = {
     ScenariosOptions: _scenarios,
     CriteriaOptions: _criteria,
     ReportOptions: _report,
+    SelftestOptions: _selftest,
     VerifyOptions: _verify,
 }

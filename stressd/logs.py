@@ -1,10 +1,12 @@
-"""Logs, to stderr: a line a record, or a JSON object a record."""
+"""Logs, to stderr: a line a record, or a JSON object a record; without secrets."""
 
 import json
 import logging
 import sys
 from datetime import UTC, datetime
 from typing import Literal
+
+from stressd.redaction import redacted
 
 
 class _Stderr(logging.Handler):
@@ -13,7 +15,7 @@ class _Stderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record."""
         try:
-            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.write(redacted(self.format(record)) + "\n")
         except OSError:
             return
 

@@ -50,8 +50,8 @@ def test_every_option_of_run_arrives():
     line = """
         run max --duration 24h --target my.module:Store --target-option url=redis://x?a=b --target-option n=2
         --state /tmp/s --movies m.csv --processes 3 --threads 5 --rate 1e3 --seed 7 --set pools[0].rate=-5
-        --listen [::1]:0 --linger 90s --report a.json --report b.xml --report c.md --strict
-        --stop-on-violation --quiet --log-format json --log-level DEBUG
+        --listen [::1]:0 --tls-cert c.pem --tls-key k.pem --token-file t --linger 90s --report a.json --report b.xml --report c.md --strict
+        --stop-on-violation --allow-host-faults --quiet --log-format json --log-level DEBUG
     """
     options = parse(line.split(), {})
     assert options == RunOptions(
@@ -73,9 +73,13 @@ def test_every_option_of_run_arrives():
         seed=7,
         listen=Address("::1", 0),
         linger_s=90,
+        tls_cert="c.pem",
+        tls_key="k.pem",
+        token_file="t",
         reports=("a.json", "b.xml", "c.md"),
         strict=True,
         stop_on_violation=True,
+        allow_host_faults=True,
         quiet=True,
         logging=Logging("json", "debug"),
     )

@@ -1,275 +1,146 @@
-"""The HTTP side: metrics, health and the status page, served by a thread of the daemon. It only reads."""
+"""The HTTP side: metrics, health and the status page, served by a thread of the daemon."""
 
 import asyncio
 import errno
-import gzip
 import ipaddress
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+import ssl
 from dataclasses import dataclass
-from importlib.resources import files
 from threading import Event, Thread
-from typing import Final
-
-import uvicorn
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from typing import Any, Final
 
 from stressd.errors import DaemonError, UsageError
-from stressd.observe.collector import Format
-from stressd.observe.negotiation import wants_gzip, wants_openmetrics
+from stressd.observe.access import Token
+from stressd.observe.connections import Connection, Door
+from stressd.observe.routes import Routes, Sources
 
 _log = logging.getLogger(__name__)
 
-PATIENCE_S: Final = 15.0  # a connection that gets no answer done in this time is closed
-MAX_CONNECTIONS: Final = 64
-MAX_HEAD_BYTES: Final = 16 * 1024
+MAX_CONNECTIONS: Final = 128
+# So many are let in between two looks at those who are inside: their requests are not kept waiting by newcomers, ...
+_AT_ONCE: Final = 16
+_QUEUED: Final = 1024  # ... who wait here meanwhile: what the kernel turns away comes again a second later
 _START_S: Final = 10.0
 _STOP_S: Final = 5.0
-
-_SECURITY: Final = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
-    (
-        b"content-security-policy",
-        b"default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'",
-    ),
-)
-_PAGE: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/favicon.svg": ("favicon.svg", "image/svg+xml"),
-}
+_FAREWELL_S: Final = 2.0
+_BLINK_S: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """Where the answers come from. All are called in the server's thread, one at a time; none may wait.
+class Listening:
+    """Where and how to listen: port 0 takes a free one; with `tls_cert` (a chain, PEM) over TLS.
 
-    `alive`: the daemon's loop ticks. `ready`: workers are at work. `status`: what
-    `/api/status` shows, free of NaN.
+    `tls_key` is the certificate's key where it stands in a file of its own. `token_file` holds what a client must know.
     """
 
-    metrics: Callable[[Format], bytes]
-    status: Callable[[], Mapping[str, object]]
-    alive: Callable[[], bool]
-    ready: Callable[[], bool]
-
-
-def parse_listen(listen: str) -> tuple[str, int]:
-    """Return host and port of `HOST:PORT`, `[::1]:9464` for IPv6; UsageError if it is not that."""
-    host, colon, port = listen.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if bracketed else host
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise UsageError(f"--listen {listen!r}: HOST:PORT is needed, such as 127.0.0.1:9464 or 0.0.0.0:9464")
-    if ":" in host and not bracketed:
-        raise UsageError(f"--listen {listen!r}: an IPv6 host needs brackets, such as [::1]:9464")
-    return host, int(port)
+    host: str = "127.0.0.1"
+    port: int = 9464
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    token_file: str | None = None
 
 
 class ObserveServer:
-    """Serves `sources` between `start` and `stop`, which one thread calls; port 0 takes a free one."""
+    """Serves `sources` between `start` and `stop`, which one thread calls. UsageError for what cannot be used."""
 
-    def __init__(self, host: str, port: int, sources: Sources) -> None:
-        self._host = host
-        self._port = port
-        self._sources = sources
-        self._server: _Server | None = None
+    def __init__(self, listening: Listening, sources: Sources) -> None:
+        self._listening = listening
+        self._tls = _tls(listening)
+        self._scheme = "http" if self._tls is None else "https"
+        self._token = Token(listening.token_file) if listening.token_file is not None else None
+        self._routes = Routes(sources, self._token, self._scheme, listening.host)
+        self._door = Door(MAX_CONNECTIONS)
+        self._serving = Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
+        self._failures: set[str] = set()
 
     def start(self) -> str:
-        """Begin to serve and return the address, `127.0.0.1:9464`; UsageError if it cannot be had."""
-        listener = _listen(self._host, self._port)
+        """Begin to serve and return where, `http://127.0.0.1:9464`; UsageError if the address cannot be had."""
+        listener = _listen(self._listening.host, self._listening.port)
         address = _shown(listener.getsockname())
-        _warn_if_open(listener.getsockname()[0], address)
-        server = self._server = _Server(_config(application(self._sources)))
-        self._thread = Thread(target=server.run, args=([listener],), name="observe", daemon=True)
+        self._warn(listener.getsockname()[0], address)
+        self._thread = Thread(target=lambda: asyncio.run(self._serve(listener)), name="observe", daemon=True)
         self._thread.start()
-        if not server.serving.wait(_START_S):
+        if not self._serving.wait(_START_S):
             self.stop()
             raise DaemonError(f"the HTTP server at {address} did not start within {_START_S:g} s")
-        return address
+        return f"{self._scheme}://{address}"
 
     def stop(self) -> None:
         """Finish the answers under way and close the port; again, and before `start`, it does nothing."""
-        if self._server is None or self._thread is None:
+        if self._loop is None or self._thread is None:
             return
-        self._server.should_exit = True
+        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(_STOP_S)
         if self._thread.is_alive():
             _log.warning("the HTTP server is still busy; it ends with the daemon")
-        self._server = self._thread = None
+        self._loop = self._thread = None
 
+    async def _serve(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._log_once)
+        self._stopping = asyncio.Event()
+        server = await loop.create_server(
+            lambda: Connection(self._door, self._routes.answer, self._tls), sock=listener, backlog=_AT_ONCE
+        )
+        listener.listen(_QUEUED)  # after asyncio has: it takes its backlog for both
+        self._loop = loop
+        self._serving.set()
+        await self._stopping.wait()
+        loop.remove_reader(listener)
+        await asyncio.sleep(_BLINK_S)  # who is just being let in would be forgotten, open, if the server closed now
+        server.close()
+        self._door.close()
+        until_s = loop.time() + _FAREWELL_S
+        while len(self._door) and loop.time() < until_s:
+            await asyncio.sleep(_BLINK_S)
+        self._door.clear()
+        await asyncio.sleep(_BLINK_S)
 
-def application(sources: Sources) -> ASGIApp:
-    """Return the routes as an ASGI application that answers every failure of its sources with a plain 500."""
-    routes = [
-        Route("/metrics", _metrics(sources.metrics)),
-        Route("/healthz", _check(sources.alive, "the daemon's loop does not tick")),
-        Route("/readyz", _check(sources.ready, "no workers at work")),
-        Route("/api/status", _status(sources.status)),
-        *(Route(path, _asset(*asset)) for path, asset in _PAGE.items()),
-    ]
-    # A bare router, not an application: that would answer failures itself, and raise them once more.
-    return _Guard(Router(routes, redirect_slashes=False))
-
-
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-def _metrics(render: Callable[[Format], bytes]) -> Endpoint:
-    async def metrics(request: Request) -> Response:
-        openmetrics = wants_openmetrics(request.headers.get("accept", ""))
-        form = Format.OPENMETRICS if openmetrics else Format.TEXT
-        return _compressed(request, Response(render(form), headers={"content-type": form.value}))
-
-    return metrics
-
-
-def _status(read: Callable[[], Mapping[str, object]]) -> Endpoint:
-    async def status(request: Request) -> Response:
-        return _compressed(request, JSONResponse(read()))
-
-    return status
-
-
-def _check(holds: Callable[[], bool], otherwise: str) -> Endpoint:
-    async def check(_request: Request) -> Response:
-        return PlainTextResponse("ok\n") if holds() else PlainTextResponse(f"{otherwise}\n", status_code=503)
-
-    return check
-
-
-def _asset(file: str, content_type: str) -> Endpoint:
-    body = (files("stressd.observe") / "page" / file).read_bytes()
-
-    async def asset(_request: Request) -> Response:
-        return Response(body, headers={"content-type": content_type})
-
-    return asset
-
-
-def _compressed(request: Request, response: Response) -> Response:
-    response.headers["vary"] = "Accept, Accept-Encoding"
-    if wants_gzip(request.headers.get("accept-encoding", "")):
-        response.body = gzip.compress(response.body, compresslevel=6, mtime=0)
-        response.headers["content-encoding"] = "gzip"
-        response.headers["content-length"] = str(len(response.body))
-    return response
-
-
-class _Guard:
-    """Adds the security headers to every answer, and makes a failure a 500 that tells the client nothing.
-
-    A kind of failure is logged once: whoever asks again and again must not fill the log.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._failures: set[tuple[str, str]] = set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def send_guarded(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                message = {**message, "headers": [*message["headers"], *_SECURITY]}
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_guarded)
-        except Exception as error:  # noqa: BLE001 - the top of a request: the server goes on
-            self._log_once(scope["path"], error)
-            if not begun:
-                await PlainTextResponse("internal error\n", status_code=500)(scope, receive, send_guarded)
-
-    def _log_once(self, path: str, error: Exception) -> None:
-        # Only paths that have a route can fail, so that the set stays small.
-        kind = (path, type(error).__name__)
-        if kind not in self._failures:
+    def _log_once(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what asyncio caught, once a kind and without a stack: a client must not be able to fill the log."""
+        error = context.get("exception")
+        kind = f"{context.get('message')}: {type(error).__name__}: {error}"
+        if kind not in self._failures and len(self._failures) < MAX_CONNECTIONS:
             self._failures.add(kind)
-            _log.error("%s failed: %s: %s", path, kind[1], error, exc_info=error)
+            _log.error("HTTP: %s", kind)
+
+    def _warn(self, host: str, address: str) -> None:
+        if ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+            return
+        if self._token is None:
+            _log.warning("%s is reachable from other machines: anyone there may read metrics and status", address)
+        elif self._tls is None:
+            _log.warning("%s takes its token unencrypted from other machines; add --tls-cert and --tls-key", address)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn's server, which tells when it serves; in a thread it leaves the signals alone by itself."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.serving = Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.serving.set()
-
-
-class _PatientProtocol(H11Protocol):
-    """A connection which is closed when no answer got done for `PATIENCE_S`.
-
-    Uvicorn itself waits for ever for the rest of a request, or for a client to take its answer; as many such
-    clients as there may be connections would shut everyone else out.
-    """
-
-    _watch: asyncio.TimerHandle | None = None
-    _answered = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        super().connection_made(transport)
-        self._look_again()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-        super().connection_lost(exc)
-
-    def on_response_complete(self) -> None:
-        self._answered = True
-        super().on_response_complete()
-
-    def _look_again(self) -> None:
-        self._answered = False
-        self._watch = self.loop.call_later(PATIENCE_S, self._judge)
-
-    def _judge(self) -> None:
-        if self._answered:
-            self._look_again()
-        else:
-            self.transport.abort()
+def _tls(listening: Listening) -> ssl.SSLContext | None:
+    if listening.tls_cert is None:
+        if listening.tls_key is not None:
+            raise UsageError(f"--tls-key {listening.tls_key}: there is no certificate for it; add --tls-cert FILE")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # TLS 1.2 and newer
+    context.set_alpn_protocols(["http/1.1"])
+    files = f"--tls-cert {listening.tls_cert}"
+    files += f" --tls-key {listening.tls_key}" if listening.tls_key is not None else ""
+    try:
+        context.load_cert_chain(listening.tls_cert, listening.tls_key, password=_no_password)
+    except ssl.SSLError as error:
+        what = error.reason or "no certificate and its key in PEM, or the key is another one's"
+        raise UsageError(f"{files}: {what.lower().replace('_', ' ')}") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{files}: {getattr(error, 'strerror', None) or error}") from error
+    return context
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        loop="asyncio",
-        http=_PatientProtocol,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        log_level="error",  # its warnings are about clients' mistakes: a client could fill the log with them
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=1,
-    )
+def _no_password() -> str:
+    raise ValueError("the key is encrypted, and nobody is asked for its password; give one that is not")
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Bound by the caller's thread: a port that is taken is the caller's error."""
+    """Return a bound socket. Bound by the caller's thread: a port that is taken is the caller's error."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -280,7 +151,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(MAX_CONNECTIONS)
+        listener.listen(_QUEUED)
     except OSError as error:
         listener.close()
         raise UsageError(_refusal(_shown(address), error)) from error
@@ -296,8 +167,3 @@ def _refusal(address: str, error: OSError) -> str:
 def _shown(address: tuple[object, ...]) -> str:
     host, port = str(address[0]), address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _warn_if_open(host: str, address: str) -> None:
-    if not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
-        _log.warning("%s is reachable from other machines: anyone there may read metrics and status", address)

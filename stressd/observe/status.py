@@ -9,6 +9,8 @@ from typing import Final
 
 from stressd.criteria import Criterion, Outcome
 from stressd.metrics import CLASSES, OPS, OUTCOMES, VIOLATIONS
+from stressd.observe.processes import MemoryHistory, ProcessStatus
+from stressd.redaction import redacted
 from stressd.stats.histogram import quantiles_s
 from stressd.stats.table import Snapshot
 from stressd.verdict.evidence import FaultRecord, Tick
@@ -16,6 +18,7 @@ from stressd.verdict.evidence import FaultRecord, Tick
 SCHEMA: Final = "stressd.status/1"
 CLASS_NAMES: Final = tuple(op if source == "none" else f"{op} ({source})" for op, source in CLASSES)
 HISTORY_POINTS: Final = 240
+_NO_MEMORY: Final = MemoryHistory((), {})
 _FAILED: Final = ("error", "timeout")
 _STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400)
 
@@ -31,7 +34,10 @@ class PoolFacts:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """What the daemon knows of itself. `phase` says more than `state`: `probe storage`, or is empty."""
+    """What the daemon knows of itself. `phase` says more than `state`: `probe storage`, or is empty.
+
+    `sample` numbers the statuses: two with the same number say the same. `verdict` is that of the run as it stands.
+    """
 
     state: str
     run_id: str
@@ -50,6 +56,7 @@ class NodeFacts:
     memory_limit_bytes: int | None = None
     faults: Sequence[FaultRecord] = ()
     verdict: str | None = None
+    sample: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ class CriterionStatus:
             passes=str(criterion.pass_line),
             fails=str(criterion.fail_line),
             measures=criterion.measures,
-            note=note,
+            note=redacted(note),
         )
 
 
@@ -134,6 +141,8 @@ class Status:
     violations: Mapping[str, int]
     criteria: Sequence[CriterionStatus]
     history: History
+    processes: Sequence[ProcessStatus] = ()
+    memory: MemoryHistory = _NO_MEMORY
 
     @property
     def rate_per_s(self) -> float:
@@ -175,6 +184,8 @@ def build_status(
     recent_s: float,
     ticks: Sequence[Tick],
     criteria: Iterable[CriterionStatus],
+    processes: Sequence[ProcessStatus] = (),
+    memory: MemoryHistory = _NO_MEMORY,
 ) -> Status:
     """Put a status together from what was measured; a pure function.
 
@@ -192,6 +203,8 @@ def build_status(
         violations={kind: total.total("violations_total", kind) for kind in VIOLATIONS},
         criteria=list(criteria),
         history=history(ticks),
+        processes=list(processes),
+        memory=memory,
     )
 
 

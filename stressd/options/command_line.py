@@ -24,6 +24,7 @@ from stressd.options.records import (
     ReportOptions,
     RunOptions,
     ScenariosOptions,
+    SelftestOptions,
     Setting,
     ValidateOptions,
     VerifyOptions,
@@ -184,7 +185,8 @@ def _unknown_command(name: str) -> str:
 
 
 def _run(scenario: str, values: dict[str, Any]) -> RunOptions:
-    as_they_are = ("state", "movies", "seed", "listen", "strict", "stop_on_violation", "quiet")
+    serving = ("listen", "tls_cert", "tls_key", "token_file")
+    as_they_are = ("state", "movies", "seed", *serving, "strict", "stop_on_violation", "quiet", "allow_host_faults")
     return RunOptions(
         scenario=scenario or "soak",
         overrides=_overrides(values),
@@ -224,6 +226,7 @@ _COMMANDS: Final = {
         _Command("scenarios", "", {}, lambda _name, _values: ScenariosOptions()),
         _Command("criteria", "", {}, lambda _name, _values: CriteriaOptions()),
         _Command("report", "FILE", {}, lambda file, _values: ReportOptions(file)),
+        _Command("selftest", "", table.SELFTEST, lambda _name, v: SelftestOptions(**v)),
         _Command("verify", "", table.VERIFY, _verify),
     )
 }

@@ -8,6 +8,7 @@ SUMMARIES: Final = {
     "scenarios": "Lists the scenarios that come with stressd.",
     "criteria": "Lists the success criteria: thresholds, what each needs, and why.",
     "report": "Shows a report that a run has saved as JSON.",
+    "selftest": "Has a store tell every lie there is; shows that each is caught.",
     "verify": "Checks a store against what had been acknowledged, after anything.",
 }
 
@@ -37,9 +38,16 @@ examples:
   stressd --target my_module:MyStore --duration 3m     a store of your own
   stressd validate my.yaml --rate 200       what would run, or every mistake"""
 
+_SELFTEST: Final = """\
+exit codes:
+  0  every lie was caught by its right name, and nobody else was accused
+  1  one was missed or misnamed, or the store that does not lie was accused
+  2  usage error"""
+
 EPILOGS: Final = {
     "run": f"{_EXAMPLES}\n\n{_ENVIRONMENT}\n\n{_EXIT_CODES}",
     "validate": _ENVIRONMENT,
+    "selftest": f"{_SELFTEST}\n\n{_ENVIRONMENT}",
     "verify": f"{_ENVIRONMENT}\n\n{_EXIT_CODES}",
 }
 

@@ -61,10 +61,14 @@ class RunOptions:
     movies: str | None = None
     seed: int | None = None
     listen: Address = Address("127.0.0.1", 9464)
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    token_file: str | None = None
     linger_s: float = 0.0
     reports: tuple[str, ...] = ()
     strict: bool = False
     stop_on_violation: bool = False
+    allow_host_faults: bool = False
     quiet: bool = False
     logging: Logging = Logging()
 
@@ -86,6 +90,8 @@ class RunOptions:
         for flag, settings in (("--target-option", changes.target_options), ("--set", changes.settings)):
             for setting in settings:
                 words += [flag, f"{setting.key}={setting.value}"]
+        if self.allow_host_faults:
+            words.append("--allow-host-faults")
         return words
 
 
@@ -115,6 +121,16 @@ class ReportOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class SelftestOptions:
+    """`stressd selftest`. `seed` None is a random one, `only` empty all lies."""
+
+    seed: int | None = None
+    long: bool = False
+    only: tuple[str, ...] = ()
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyOptions:
     """`stressd verify`: all but the folder comes from the run.json in it."""
 
@@ -122,4 +138,6 @@ class VerifyOptions:
     logging: Logging = Logging()
 
 
-Options = RunOptions | ValidateOptions | ScenariosOptions | CriteriaOptions | ReportOptions | VerifyOptions
+Options = (
+    RunOptions | ValidateOptions | ScenariosOptions | CriteriaOptions | ReportOptions | SelftestOptions | VerifyOptions
+)

@@ -74,10 +74,22 @@ STATE: Final = Option(
     values.some_text,
     "where run.json, ledger, embedded store and reports live (default ./stressd-data)",
 )
+SEED: Final = Option(
+    "--seed", "N", values.whole(0, 2**63 - 1), "of all that is drawn at random (default: random, printed)"
+)
 DATA: Final = (
     STATE,
     Option("--movies", "FILE", values.some_text, "real movies, CSV or JSON Lines, instead of generated ones"),
-    Option("--seed", "N", values.whole(0, 2**63 - 1), "of all that is drawn at random (default: random, printed)"),
+    SEED,
+)
+
+HOST: Final = (
+    Option(
+        "--allow-host-faults",
+        None,
+        values.yes_or_no,
+        "give the embedded store a disk of its own, for faults of the disk; takes root",
+    ),
 )
 
 OUTCOME: Final = (
@@ -95,6 +107,14 @@ OUTCOME: Final = (
         "HOST:PORT",
         values.address,
         "of /metrics and the status page (default 127.0.0.1:9464; port 0 takes a free one)",
+    ),
+    Option("--tls-cert", "FILE", values.some_text, "serve over TLS with this certificate (a chain in PEM)"),
+    Option("--tls-key", "FILE", values.some_text, "its key, where that is not in the same file"),
+    Option(
+        "--token-file",
+        "FILE",
+        values.some_text,
+        "holds a token that clients must send, as a bearer or a password, to see more than /healthz and /readyz",
     ),
     Option("--linger", "SECONDS", durations.parse_s, "keep /metrics up this long after the verdict"),
 )
@@ -115,11 +135,19 @@ Groups = dict[str, tuple[Option, ...]]
 
 RUN: Final[Groups] = {
     "what runs": SHAPING,
-    "what it runs on": DATA,
+    "what it runs on": (*DATA, *HOST),
     "what comes out": OUTCOME,
     "what it prints": (QUIET, *LOGGING),
 }
 VALIDATE: Final[Groups] = {"what runs": SHAPING}
+SELFTEST: Final[Groups] = {
+    "what runs": (
+        Option("--only", "LIE", values.some_text, "this lie alone (repeatable)", repeatable=True),
+        Option("--long", None, values.yes_or_no, "drifts at their natural pace: three minutes"),
+        SEED,
+    ),
+    "what it prints": (Option("--json", None, values.yes_or_no, "JSON in place of the table"),),
+}
 VERIFY: Final[Groups] = {"what it runs on": (STATE,), "what it prints": LOGGING}
 
 VARIABLES: Final = frozenset(option.variable for group in RUN.values() for option in group)

@@ -1,292 +1,148 @@
-import contextlib
-import gzip
-import json
+"""The server as a whole: its thread, its port, TLS and what it warns of."""
+
+import logging
 import re
 import signal
-import socket
+import ssl
+import subprocess
 import threading
 import time
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stressd.errors import UsageError
-from stressd.observe import server as server_module
-from stressd.observe.collector import Format
-from stressd.observe.negotiation import wants_gzip, wants_openmetrics
-from stressd.observe.server import MAX_CONNECTIONS, MAX_HEAD_BYTES, ObserveServer, Sources, parse_listen
+from stressd.observe.server import Listening, ObserveServer
 
-PROMETHEUS_ACCEPTS = (
-    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
-    "application/openmetrics-text;version=0.0.1;q=0.5,"
-    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
-)
-
-
-class Daemon:
-    """What the server asks, to be changed while it serves."""
-
-    def __init__(self):
-        self.alive = self.ready = True
-        self.status = {"schema": "stressd.status/1", "state": "running"}
-
-    def sources(self):
-        return Sources(
-            metrics=lambda form: f"# {form.name}\n".encode(),
-            status=lambda: self.status,
-            alive=lambda: self.alive,
-            ready=lambda: self.ready,
-        )
+TOKEN = "a token of 24 characters"
 
 
 @pytest.fixture(scope="module")
-def serving():
-    daemon = Daemon()
-    server = ObserveServer("127.0.0.1", 0, daemon.sources())
-    address = server.start()
-    with httpx.Client(base_url=f"http://{address}", timeout=5) as client:
-        yield daemon, client
-    server.stop()
+def certificate(tmp_path_factory):
+    """A certificate for 127.0.0.1 and its key, in two files and in one."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key, both = folder / "cert.pem", folder / "key.pem", folder / "both.pem"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=stressd"
+    where = ("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert))
+    subprocess.run([*make.split(), *where], check=True, capture_output=True, timeout=60)
+    both.write_text(cert.read_text() + key.read_text())
+    return cert, key, both
 
 
 @pytest.fixture
-def client(serving):
-    return serving[1]
+def token_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    return str(path)
 
 
-@pytest.fixture
-def daemon(serving):
-    daemon = serving[0]
-    yield daemon
-    daemon.__init__()
-
-
-@pytest.mark.parametrize(
-    ("accept", "form"),
-    [
-        ("", Format.TEXT),
-        ("*/*", Format.TEXT),
-        ("text/html,application/xhtml+xml,*/*;q=0.8", Format.TEXT),
-        (PROMETHEUS_ACCEPTS, Format.OPENMETRICS),
-        ("application/openmetrics-text", Format.OPENMETRICS),
-        ("application/openmetrics-text;version=1.0.0;q=0.1,text/plain", Format.TEXT),
-        ("application/openmetrics-text;q=0", Format.TEXT),
-        ("application/openmetrics-text;version=abc", Format.TEXT),
-        ("application/openmetrics-text;version=2.0.0", Format.TEXT),
-        ("application/openmetrics-text;q=much,;;;=,,", Format.TEXT),
-    ],
-)
-def test_metrics_come_in_the_format_that_is_asked_for(client, accept, form):
-    answer = client.get("/metrics", headers={"accept": accept})
-    assert (answer.status_code, answer.headers["content-type"]) == (200, form.value)
-    assert answer.text == f"# {form.name}\n"
-    assert "accept" in answer.headers["vary"].lower()
-
-
-@given(st.text(st.characters(min_codepoint=1, max_codepoint=255)) | st.text('aq=;,.0123456789 /*+-"gzip'))
-def test_no_header_makes_the_negotiation_raise(header):
-    assert wants_openmetrics(header) in {True, False}
-    assert wants_gzip(header) in {True, False}
-
-
-@pytest.mark.parametrize(
-    ("accepted", "zipped"),
-    [
-        ("gzip", True),
-        ("br;q=1, gzip;q=0.2", True),
-        ("*", True),
-        ("gzip;q=0, *", False),
-        ("identity", False),
-        ("", False),
-    ],
-)
-def test_answers_are_compressed_when_asked(client, accepted, zipped):
-    with client.stream("GET", "/metrics", headers={"accept-encoding": accepted}) as answer:
-        raw = b"".join(answer.iter_raw())
-    assert ("content-encoding" in answer.headers) == zipped
-    assert (gzip.decompress(raw) if zipped else raw) == b"# TEXT\n"
-    assert int(answer.headers["content-length"]) == len(raw)
-
-
-def test_health_follows_the_daemon_and_readiness_the_workers(client, daemon):
-    assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
-    daemon.ready = False
-    assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 503]
-    daemon.alive = False
-    assert client.get("/healthz").status_code == 503
-    assert client.get("/readyz").text == "no workers at work\n"
-
-
-def test_the_status_is_json(client, daemon):
-    assert client.get("/api/status").json() == daemon.status
-
-
-def test_the_page_brings_all_it_needs_from_here(client):
-    page = client.get("/")
-    assert page.headers["content-type"] == "text/html; charset=utf-8"
-    needed = re.findall(r'(?:src|href)="([^"#]+)"', page.text)
-    assert {"/page.js", "/page.css", "/favicon.svg"} <= set(needed)
-    for path in needed:
-        assert path.startswith("/")
-        assert client.get(path).status_code == 200
-    assert not re.search(r"<style|style=|onload=|<script>|https?:", page.text)  # what its CSP would refuse
-    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", client.get("/page.js").text)
-
-
-def test_every_answer_has_the_security_headers(client):
-    for path in ("/", "/metrics", "/nowhere"):
-        headers = client.get(path).headers
-        assert headers["content-security-policy"].startswith("default-src 'self';")
-        assert headers["x-content-type-options"] == "nosniff"
-        assert headers["x-frame-options"] == "DENY"
-        assert "server" not in headers
-
-
-@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/api/status"])
-def test_head_says_what_get_would(client, path):
-    # Uncompressed: gzip of a header alone cannot be undone.
-    get, head = (client.request(method, path, headers={"accept-encoding": "identity"}) for method in ("GET", "HEAD"))
-    assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-length"] == get.headers["content-length"]
-
-
-def test_what_there_is_not_is_refused_in_plain_text(client):
-    assert client.get("/metrics/").status_code == 404
-    nowhere = client.get("/nowhere")
-    assert (nowhere.status_code, nowhere.headers["content-type"]) == (404, "text/plain; charset=utf-8")
-    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
-        refused = client.request(method, "/metrics")
-        assert (refused.status_code, set(refused.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
-    assert client.post("/-/reload").status_code == 404
-
-
-def test_a_failure_tells_the_client_nothing_and_the_log_once(client, daemon, caplog):
-    daemon.status = {"value": float("nan")}
-    for _ in range(2):
-        answer = client.get("/api/status")
-        assert (answer.status_code, answer.text) == (500, "internal error\n")
-    assert [record.message.split(":")[0] for record in caplog.records] == ["/api/status failed"]
-    assert client.get("/healthz").status_code == 200
-
-
-def test_a_port_that_is_taken_is_the_callers_usage_error(serving):
-    port = serving[1].base_url.port
+def test_a_port_that_is_taken_is_the_callers_usage_error(serve, daemon):
+    port = int(serve().rpartition(":")[2])
     with pytest.raises(UsageError, match=rf"^127\.0\.0\.1:{port} is taken: use --listen 127\.0\.0\.1:0"):
-        ObserveServer("127.0.0.1", port, Daemon().sources()).start()
+        ObserveServer(Listening(port=port), daemon.sources()).start()
 
 
-def test_a_host_that_is_none_is_a_usage_error():
+def test_a_host_that_is_none_is_a_usage_error(daemon):
     with pytest.raises(UsageError, match="no such host"):
-        ObserveServer("no-such-host.invalid", 0, Daemon().sources()).start()
+        ObserveServer(Listening("no-such-host.invalid", 0), daemon.sources()).start()
 
 
-def test_it_stops_frees_the_port_and_leaves_signals_and_threads_as_they_were():
+def test_it_stops_frees_the_port_and_leaves_signals_and_threads_as_they_were(daemon, raw):
     threads = set(threading.enumerate())
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    server = ObserveServer("127.0.0.1", 0, Daemon().sources())
-    host, port = server.start().split(":")
+    server = ObserveServer(Listening(port=0), daemon.sources())
+    url = server.start()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
-    server.stop()
-    server.stop()
+    with raw(url) as idle:
+        server.stop()
+        server.stop()
+        assert idle.read_all() == b""
     assert set(threading.enumerate()) == threads
-    again = ObserveServer(host, int(port), Daemon().sources())
-    assert again.start() == f"{host}:{port}"
+    again = ObserveServer(Listening(port=int(url.rpartition(":")[2])), daemon.sources())
+    assert again.start() == url
     again.stop()
 
 
-def test_it_serves_ipv6():
-    server = ObserveServer("::1", 0, Daemon().sources())
+def test_it_serves_ipv6(serve):
     try:
-        address = server.start()
+        url = serve(host="::1")
     except UsageError as error:
         pytest.skip(f"no IPv6 here: {error}")
-    assert re.fullmatch(r"\[::1\]:\d+", address)
-    assert httpx.get(f"http://{address}/healthz", timeout=5).text == "ok\n"
-    server.stop()
+    assert re.fullmatch(r"http://\[::1\]:\d+", url)
+    assert httpx.get(f"{url}/healthz", timeout=5).text == "ok\n"
 
 
-def test_listening_to_everyone_is_warned_about(caplog):
-    server = ObserveServer("0.0.0.0", 0, Daemon().sources())
-    server.start()
-    server.stop()
-    assert "reachable from other machines" in caplog.text
+def test_what_others_can_see_is_warned_about(serve, caplog, token_file, certificate):
+    serve(host="0.0.0.0")
+    assert "reachable from other machines: anyone there may read" in caplog.text
+    caplog.clear()
+    serve(host="0.0.0.0", token_file=token_file)
+    assert "takes its token unencrypted" in caplog.text
+    caplog.clear()
+    serve(host="0.0.0.0", token_file=token_file, tls_cert=str(certificate[2]))
+    serve(token_file=token_file)
+    assert caplog.text == ""
 
 
-def raw(address, request):
-    host, port = address.rsplit(":", 1)
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall(request)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
+def test_what_asyncio_catches_is_logged_once_and_briefly(daemon, caplog):
+    server = ObserveServer(Listening(port=0), daemon.sources())
+    for _ in range(2):
+        server._log_once(None, {"message": "out of descriptors", "exception": OSError(24, "too many")})
+    assert [record.getMessage() for record in caplog.records] == [
+        "HTTP: out of descriptors: OSError: [Errno 24] too many"
+    ]
+    assert caplog.records[0].exc_info is None
 
 
-def test_rubbish_and_a_head_without_end_are_refused(client):
-    address = f"127.0.0.1:{client.base_url.port}"
-    assert raw(address, b"what is this\r\n\r\n").startswith(b"HTTP/1.1 400 ")
-    endless = b"GET /metrics HTTP/1.1\r\nx: " + b"a" * (MAX_HEAD_BYTES + 100_000)
-    with contextlib.suppress(ConnectionError):  # where it is closed before all of it was sent
-        assert raw(address, endless).startswith(b"HTTP/1.1 4")
-    assert client.get("/healthz").status_code == 200
+# --- TLS
 
 
-def test_clients_that_never_finish_a_request_do_not_keep_others_out(monkeypatch):
-    monkeypatch.setattr(server_module, "PATIENCE_S", 0.3)
-    server = ObserveServer("127.0.0.1", 0, Daemon().sources())
-    address = server.start()
-    host, port = address.split(":")
-    silent = [socket.create_connection((host, int(port)), timeout=5) for _ in range(MAX_CONNECTIONS)]
-    try:
-        silent[0].sendall(b"GET /metrics HTT")
-        assert health(address) == 503  # as many as there may be
-        deadline = time.monotonic() + 10
-        while health(address) != 200:
-            assert time.monotonic() < deadline, "the silent ones were never closed"
-            time.sleep(0.05)
-    finally:
-        for connection in silent:
-            connection.close()
-        server.stop()
+def test_it_serves_over_tls_whoever_checks_the_certificate(serve, certificate):
+    cert, key, both = map(str, certificate)
+    trusting = ssl.create_default_context(cafile=cert)
+    for url in (serve(tls_cert=cert, tls_key=key), serve(tls_cert=both)):
+        assert url.startswith("https://127.0.0.1:")
+        with httpx.Client(verify=trusting) as client:
+            for _ in range(3):
+                assert client.get(f"{url}/metrics").text.startswith("# TEXT\n")
 
 
-def health(address):
-    return httpx.get(f"http://{address}/healthz", timeout=5).status_code
-
-
-@pytest.mark.parametrize(
-    ("listen", "parsed"),
-    [
-        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
-        ("localhost:0", ("localhost", 0)),
-        ("[::1]:9464", ("::1", 9464)),
-        ("[::]:80", ("::", 80)),
-    ],
-)
-def test_host_and_port_are_read(listen, parsed):
-    assert parse_listen(listen) == parsed
+def test_who_speaks_no_tls_or_never_shakes_hands_harms_nobody(serve, certificate, raw, monkeypatch, wait_until, caplog):
+    caplog.set_level(logging.DEBUG, "stressd")
+    monkeypatch.setattr("stressd.observe.connections.PATIENCE_S", 0.5)
+    url = serve(tls_cert=str(certificate[2]))
+    trusting = ssl.create_default_context(cafile=str(certificate[0]))
+    with raw(url, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") as plain, raw(url) as silent:
+        with raw(url, b"\x16\x03\x01"):
+            pass
+        wait_until(plain.is_cut, "the one without TLS is closed")
+        wait_until(silent.is_cut, "the silent one is closed")
+    crowd = [raw(url) for _ in range(300)]
+    assert httpx.get(f"{url}/healthz", verify=trusting, timeout=5).text == "ok\n"
+    for client in crowd:
+        client.socket.close()
+    time.sleep(0.1)
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(
-    "listen",
+    ("cert", "key", "says"),
     [
-        "",
-        "9464",
-        ":9464",
-        "localhost",
-        "localhost:",
-        "localhost:x",
-        "h:65536",
-        "h:-1",
-        "[]:1",
-        "::1:9464",
-        "h:٣",
+        ("missing.pem", None, "--tls-cert .*missing.pem: No such file"),
+        ("empty.pem", None, "--tls-cert .*empty.pem: "),
+        ("cert.pem", None, "--tls-cert .*cert.pem: "),  # no key in it
+        ("cert.pem", "other.pem", "--tls-cert .*cert.pem --tls-key .*other.pem: key values mismatch"),
+        ("cert.pem", "locked.pem", "the key is encrypted"),
+        (None, "key.pem", "--tls-key .*key.pem: there is no certificate for it"),
     ],
 )
-def test_what_is_no_host_and_port_is_a_usage_error(listen):
-    with pytest.raises(UsageError, match=r"^--listen "):
-        parse_listen(listen)
-
-
-def test_the_status_stays_what_json_allows(client, daemon):
-    daemon.status = {"text": "</script>\u2028ü", "none": None}
-    assert json.loads(client.get("/api/status").text) == daemon.status
+def test_what_is_no_certificate_and_key_is_a_usage_error(certificate, daemon, cert, key, says):
+    folder = certificate[0].parent
+    (folder / "empty.pem").write_text("")
+    made = {"other.pem": [], "locked.pem": ["-aes256", "-pass", "pass:secret"]}
+    if key in made:
+        command = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1", *made[key]]
+        subprocess.run([*command, "-out", str(folder / key)], check=True, capture_output=True, timeout=60)
+    files = {name: str(folder / value) for name, value in (("tls_cert", cert), ("tls_key", key)) if value}
+    with pytest.raises(UsageError, match=says):
+        ObserveServer(Listening(port=0, **files), daemon.sources())
