@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stressd.scenario import Mix, Pool
+from stressd.pools import Mix, Pool
 from stressd.stats.table import Control, Table
 from stressd.targets.noop import NoopTarget
 from stressd.targets.protocol import Guarantees
@@ -19,9 +19,11 @@ from stressd.worker.lane import Lane, LaneParts
 from stressd.worker.loop import Loop
 from stressd.worker.recollection import Recollection
 from stressd.worker.trace import Trace
+from stressd.workload.distribution import KeySpace, key_stream
 from stressd.workload.judge import Judge
 from stressd.workload.ledger import Ledger
 from stressd.workload.operation import Draws, SaveKeys
+from stressd.workload.plan import plan_of
 
 KEYS = 8
 ROUNDS = 5
@@ -80,8 +82,10 @@ def reads(lane: Lane, operations: int) -> None:
 def looping(lane: Lane, mix: Mix, operations: int) -> Callable[[], None]:
     """Return a call of the lane's whole loop, draws and drain included, that ends after so many operations."""
     ledger, control = lane.parts.ledger, lane.parts.control
-    draws = Draws(mix, KEYS, 1, 0)
-    operation = draws.operation
+    plan = plan_of(Pool(name="bench", mix=mix))
+    keys = key_stream(plan.pool.keys, KeySpace([lane.parts.own_keys], 1, ledger.acked), 1, 0, 1)
+    draws = Draws([mix], keys, 1, 0)
+    operation = draws.operations[0]
     left = 0
 
     def counted() -> object:
@@ -91,14 +95,14 @@ def looping(lane: Lane, mix: Mix, operations: int) -> Callable[[], None]:
             control[Control.DRAIN] = 1
         return operation()
 
-    draws.operation = counted  # type: ignore[assignment]  # the same, and it ends the load
+    draws.operations[0] = counted  # type: ignore[assignment]  # the same, and it ends the load
 
     def run() -> None:
         nonlocal left
         left = operations
         control[Control.DRAIN], control[Control.LOAD_START_NS] = 0, 1
         save_keys = SaveKeys((key, ledger.acked(key)) for key in lane.parts.own_keys)
-        Loop(lane, Pool(name="bench", mix=mix), draws, save_keys, None).run()
+        Loop(lane, plan, draws, save_keys, 0, None).run()
 
     return run
 

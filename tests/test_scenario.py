@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stressd.criteria import BY_NAME
 from stressd.errors import ExitCode, ScenarioError, UsageError
+from stressd.metrics import FAULTS
 from stressd.options import Overrides, Setting
 from stressd.scenario import Fault, Scenario, Threshold
 from stressd.scenario_file import Loaded, builtins, dump, expand_secrets, load, resolve
@@ -14,7 +15,7 @@ from stressd.scenario_file.yaml_tree import NotReadable, read, write
 
 NAMES = tuple(name for name, _ in builtins())
 NAME_RULE = "write a few lower-case letters, digits and _, a letter first"
-POOL_KEYS = "max_late_s, mix, name, processes, rate, think_time_s, threads"
+POOL_KEYS = "arrival, keys, max_late_s, mix, name, processes, rate, stages, think_time_s, threads"
 POOL = "pools: [{name: a, mix: {save: 1}}]\n"
 
 
@@ -58,7 +59,7 @@ def soak_mistakes(overrides):
 
 
 def test_all_scenarios_are_there():
-    expected = "soak acceptance smoke cache concurrency generation max memory stability storage"
+    expected = "soak acceptance smoke cache chaos concurrency generation max memory stability storage"
     assert tuple(expected.split()) == NAMES
     assert all(description for _, description in builtins())
 
@@ -283,7 +284,7 @@ faults:
         ),
         (
             f"name: a\nfaults: [{{kind: quake}}]\n{POOL}",
-            "2: faults[0].kind: 'quake' is not known; there are target_",
+            "2: faults[0].kind: 'quake' is not known; there are disk_full",
         ),
         (
             f"name: a\nfaults: [{{kind: target_errors, every_s: 2, duration_s: 3}}]\n{POOL}",
@@ -312,6 +313,39 @@ def test_a_threshold_may_stand_where_it_stands_today(name):
     moved = Threshold(**dict(zip(("pass", "fail"), lines, strict=True)))
     scenario = Scenario(name="a", probes={"before": ["cache"]}, criteria={"thresholds": {name: moved}})
     assert scenario.criteria.thresholds[name] == moved
+
+
+@pytest.mark.parametrize(
+    ("fault", "mistake"),
+    [
+        ("{kind: pause, every_s: 5, per_minute: 5}", "faults[0].per_minute: every_s and per_minute exclude"),
+        ("{kind: pause, duration_s: [9, 1]}", "faults[0].duration_s: 9 to 1 is the wrong way round; write [1, 9]"),
+        ("{kind: pause, duration_s: [1, 2, 3]}", "faults[0].duration_s: 3 values; write one number, or two"),
+        ("{kind: pause, duration_s: 0}", "faults[0].duration_s[0]: 0 is not above 0"),
+        ("{kind: disk_full, every_s: 5, duration_s: [1, 6]}", "faults[0].every_s: 5 s is not longer than"),
+        ("{kind: slow_target, delay_s: 1m}", "faults[0].delay_s: '1m' is above 10"),
+        ("{kind: worker_kill, until: never}", "faults[0].until: 'never' is no time"),
+        ("{kind: worker_kill, per_minute: 0}", "faults[0].per_minute: 0 is not above 0"),
+    ],
+)
+def test_a_mistake_in_a_fault_is_told(fault, mistake, mistakes_of):
+    told = mistakes_of(f"name: a\nfaults: [{fault}]\n{POOL}")
+    assert mistake in told[0]
+
+
+def test_faults_of_one_worker_may_overlap():
+    for kind in ("worker_kill", "pause"):
+        assert Fault(kind=kind, every_s=1, duration_s=[1, 10]).duration_s == (1, 10)
+
+
+def test_chaos_leaves_time_to_recover_from_its_last_fault():
+    chaos = resolve(load("chaos"))
+    assert {fault.kind for fault in chaos.faults} == set(FAULTS)
+    for fault in chaos.faults:
+        last_s = fault.ends_s(chaos.duration_s) + (0 if fault.kind == "worker_kill" else fault.duration_s[1])
+        assert last_s + fault.recover_s < chaos.duration_s
+    kills = chaos.faults[0]
+    assert (kills.ends_s(chaos.duration_s) - kills.starts_s(chaos.duration_s)) / kills.every_s >= 50
 
 
 def test_faults_have_moments():

@@ -18,6 +18,9 @@ _HINTS: Final = {
     "pools.name": "every pool has one",
     "pools.rate": "use 0 to pause",
     "pools.mix": "write how often each operation is drawn, as in {save: 10, read: 90}",
+    "pools.stages.duration_s": "write how long it takes to get there; 0 is at once",
+    "pools.stages.target": "write operations a second where the pool has a rate, else lanes at work",
+    "phases.name": "every phase has one",
 }
 
 
@@ -60,6 +63,8 @@ def _too_low(error: ErrorDetails, path: Path) -> str:
 
 
 def _too_high(error: ErrorDetails, _path: Path) -> str:
+    if "lt" in error["ctx"]:
+        return f"{_shown(error)} is not below {error['ctx']['lt']:g}; write less"
     return f"{_shown(error)} is above {error['ctx']['le']:g}; that is the most"
 
 
@@ -94,7 +99,9 @@ _WORDS: Final[Mapping[str, Callable[[ErrorDetails, Path], str]]] = {
     "literal_error": _unknown_choice,
     "greater_than": _too_low,
     "greater_than_equal": _too_low,
+    "less_than": _too_high,
     "less_than_equal": _too_high,
+    "too_long": lambda error, _path: f"{len(error['input'])} are too many; {error['ctx']['max_length']} are the most",
     "finite_number": lambda error, _path: f"{_shown(error)} is not finite; write a number",
     "float_type": _A_NUMBER,
     "int_type": _A_WHOLE_NUMBER,
@@ -122,12 +129,17 @@ def _inner(part: Any, step: str | int) -> Any:
     if not _is_model(part):
         return _item(part)
     fields = {field.alias or name: field.annotation for name, field in part.model_fields.items()}
-    return fields.get(step)
+    return _model(fields.get(step))
 
 
 def _item(annotation: Any) -> Any:
     """Return the model of a container's items, `Pool` of `tuple[Pool, ...]`; None if they are plain."""
     return next((inner for inner in get_args(annotation) if _is_model(inner)), None)
+
+
+def _model(annotation: Any) -> Any:
+    """Return the model that an optional part, `Mix | None`, is of if it is there; anything else as it is."""
+    return _item(annotation) if type(None) in get_args(annotation) else annotation
 
 
 def _is_model(annotation: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 import pandas as pd
 
 from stressd.errors import TargetError
-from stressd.scenario import parse_duration_s
+from stressd.parts import parse_duration_s
 
 Frames = dict[str, pd.DataFrame]
 Source = Literal["cache", "store", "none"]
@@ -29,7 +29,7 @@ class Session(Protocol):
     """One thread's connection to the store."""
 
     def save(self, group: str, features: Frames) -> int | None:
-        """Save all frames of the group as one; return the commit's number, where the store has one."""
+        """Save all frames of the group as one; return the commit's number, above all earlier of the group, or None."""
         ...
 
     def read(self, group: str, names: list[str]) -> Frames:
@@ -71,6 +71,18 @@ class DetailedSession(Protocol):
 
     def read_detail(self, group: str, names: list[str], *, bypass_cache: bool) -> DetailedRead:
         """Read like `read`; with `bypass_cache` from the store itself."""
+        ...
+
+
+@runtime_checkable
+class SessionWithCommits(Protocol):
+    """A session whose `save` returns the commit's number, and that can read it back: needed for contended keys.
+
+    A group's numbers grow: a save that begins after another was acknowledged has the higher one.
+    """
+
+    def read_with_commit(self, group: str, names: list[str]) -> tuple[Frames, int]:
+        """Read like `read`; beside the frames, the number of the commit that they are of."""
         ...
 
 

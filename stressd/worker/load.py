@@ -6,10 +6,9 @@ import time
 from typing import Final
 
 from stressd.errors import TargetError
-from stressd.scenario import Pool
 from stressd.stats.table import Control, Table
 from stressd.targets.loading import load_target
-from stressd.targets.protocol import Target, TargetStats, TargetWithStats
+from stressd.targets.protocol import Session, Target, TargetStats, TargetWithStats
 from stressd.worker import cells
 from stressd.worker.bench import Bench
 from stressd.worker.channel import Channel
@@ -17,8 +16,9 @@ from stressd.worker.lane import Lane
 from stressd.worker.loop import Loop, Starts, lane_thread
 from stressd.worker.memory import arrow_bytes, release_unused
 from stressd.worker.spec import WorkerSpec
+from stressd.workload.distribution import KeySpace, key_stream
 from stressd.workload.operation import Draws, SaveKeys
-from stressd.workload.pacer import ConstantPacer
+from stressd.workload.plan import plan_of, saving_lanes
 
 REPORT_EVERY_S: Final = 1.0
 RELEASE_EVERY_S: Final = 5.0
@@ -44,7 +44,12 @@ class LoadWorker:
         self._table = table
         self._target = target
         self._bench = bench
-        self._pool: Pool = spec.scenario.pools[spec.pool]
+        self._plan = plan_of(spec.scenario.pools[spec.pool], spec.scenario.phases)
+        keys = spec.scenario.keys_per_lane
+        saved = [range(lane * keys, (lane + 1) * keys) for lane in saving_lanes(spec.scenario)]
+        if bench.contended is not None:
+            saved.append(bench.contended.keys)
+        self._key_space = KeySpace(saved, spec.seed, bench.acked)
         self._opened = threading.Semaphore(0)
         self._starts_lock = threading.Lock()
         self._starts: Starts | None = None
@@ -79,23 +84,31 @@ class LoadWorker:
 
     def _open_lane(self, number: int) -> Lane:
         try:
-            lane = self._bench.lane(number, self._target.open())
+            lane = self._bench.lane(number, self._session())
             lane.resolve_own()
         except Exception as error:
             self._lane_failed(error)  # before `_opened`: who waits for that asks next whether anything failed
             raise
         else:
             lane.parts.row[cells.HEARTBEAT] = time.monotonic_ns()
-            lane.parts.row[cells.LANE_STARTED] = time.time_ns()
             return lane
         finally:
             self._opened.release()
 
+    def _session(self) -> Session:
+        try:
+            return self._target.open()
+        except Exception as error:
+            name = self._spec.target.name
+            raise TargetError(f"target {name}: no session: {type(error).__name__}: {error}") from error
+
     def _loop(self, lane: Lane) -> Loop:
-        spec, ledger = self._spec, self._bench.ledger
-        draws = Draws(self._pool.mix, ledger.keys, spec.seed, lane.parts.number, ledger.acked)
-        save_keys = SaveKeys((key, ledger.acked(key)) for key in lane.parts.own_keys if not ledger.retired(key))
-        return Loop(lane, self._pool, draws, save_keys, self._take_starts if self._pool.rate is not None else None)
+        spec, plan, number = self._spec, self._plan, lane.parts.number
+        keys = key_stream(plan.pool.keys, self._key_space, spec.seed, number, spec.scenario.lanes)
+        draws = Draws([stretch.mix for stretch in plan.stretches], keys, spec.seed, number, self._bench.acked)
+        save_keys = SaveKeys((key, lane.saves(key)) for key in lane.save_keys if not lane.retired(key))
+        place = (number - spec.first_lane) * plan.pool.processes + spec.process  # first one of each process
+        return Loop(lane, plan, draws, save_keys, place, self._take_starts if plan.open else None)
 
     def _take_starts(self) -> tuple[Starts, range]:
         """Return the process's intended starts, and to the first lane that asks those that were missed.
@@ -106,9 +119,10 @@ class LoadWorker:
         with self._starts_lock:
             if self._starts is not None:
                 return self._starts, range(0)
-            pool, lanes = self._pool, range(self._spec.first_lane, self._spec.first_lane + self._spec.threads)
+            spec = self._spec
+            lanes = range(spec.first_lane, spec.first_lane + spec.threads)
             taken = max(self._table.row(lane)[cells.NEXT_START] for lane in lanes)
-            pacer = ConstantPacer(pool.rate or 0.0, self._spec.process, pool.processes)
+            pacer = self._plan.pacer(spec.seed, spec.process, self._plan.pool.processes)
             self._starts = Starts(pacer, self._table.control[Control.LOAD_START_NS], taken)
             return self._starts, self._starts.take_due(time.monotonic_ns()) if taken else range(0)
 

@@ -4,7 +4,9 @@ Open model: intended start `k` of this process is `start + pacer.offset_ns(k)`; 
 shared counter, so that a slow operation delays no one while a lane is free. A start that runs late is counted and its
 wait charged. Given up, counted as dropped and charged their wait are those later than `max_late_s`, those that fell due
 while there was no process, and those that had found no free lane when the load ended. Closed model: one operation after
-the other, with think time between.
+the other, with think time between, as long as the lane is to be at work.
+
+An operation belongs to the phase that it was meant to start in, whenever it does.
 """
 
 import threading
@@ -12,18 +14,19 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from stressd.scenario import Pool
-from stressd.stats.table import Control
+from stressd.stats.table import Control, column
 from stressd.worker import cells
 from stressd.worker.lane import Lane
 from stressd.worker.record import NOT_ASKED
 from stressd.workload.operation import Draws, Op, SaveKeys
 from stressd.workload.pacer import Pacer
+from stressd.workload.plan import Plan, Stretch
 
 LONGEST_SLEEP_S: Final = 0.1
 LATE_NS: Final = 10_000_000
 NO_KEY_PAUSE_NS: Final = 10_000_000
 CHARGED_MOST: Final = 100_000  # of more starts given up at once, so many stand for all in the histogram
+_MISSED: Final = column("starts_missed")
 _DRAIN: Final = int(Control.DRAIN)
 _LOAD_START: Final = int(Control.LOAD_START_NS)
 _METRIC: Final = {Op.GENERATE: "generate", Op.SAVE: "save", Op.READ: "read", Op.READ_STORE: "read", Op.SCRUB: "scrub"}
@@ -63,18 +66,27 @@ TakeStarts = Callable[[], tuple[Starts, range]]
 class Loop:
     """What one lane does from the start of the load to its end.
 
+    `place` is the lane's place in its pool: at a level of n, the lanes at work are those of places 0 to n - 1.
     `starts`, for the open model, returns the process's starts and those that this lane is to give up first.
     """
 
-    def __init__(self, lane: Lane, pool: Pool, draws: Draws, save_keys: SaveKeys, starts: TakeStarts | None) -> None:
+    def __init__(
+        self, lane: Lane, plan: Plan, draws: Draws, save_keys: SaveKeys, place: int, starts: TakeStarts | None
+    ) -> None:
         self._lane = lane
-        self._pool = pool
+        self._plan = plan
         self._draws = draws
+        self._read_key = draws.read_key
+        self._operation = draws.operations[0]
         self._save_keys = save_keys
-        self._starts = starts
+        self._place = place
+        self._take_starts = starts
+        self._starts: Starts | None = None
+        self._taken = (0, 0)  # a start that no operation was begun for yet: its number, and when it is due
+        self._max_late_ns = int(plan.pool.max_late_s * 1e9)
         self._row = lane.parts.row
         self._control = lane.parts.control
-        self._acked = lane.parts.ledger.acked
+        self._acked = lane.acked
         self._do: dict[Op, Callable[[int], object]] = {
             Op.GENERATE: lane.generate,
             Op.SAVE: self._save,
@@ -87,38 +99,50 @@ class Loop:
         """Work until the drain, then read every key of this lane once more, round the cache."""
         if not self._wait_for_load():
             return
-        row, do, operation, now = self._row, self._do, self._draws.operation, time.monotonic_ns
-        for late_ns in self._due():
+        self._begin_taking()
+        for stretch, operation in zip(self._plan.stretches, self._draws.operations, strict=True):
+            self._operation = operation
+            self._work(stretch)
+        self._give_up_backlog()
+        row = self._row
+        for key in self._lane.last_keys:
+            row[cells.HEARTBEAT] = time.monotonic_ns()
+            if self._acked(key):
+                self._lane.scrub(key)
+
+    def _work(self, stretch: Stretch) -> None:
+        row, do, operation, now = self._row, self._do, self._operation, time.monotonic_ns
+        for late_ns in self._due(stretch):
             began = now()
             do[operation()](late_ns)
             ended = now()
             row[cells.BUSY_NS] += ended - began
             row[cells.HEARTBEAT] = ended
-        for key in self._lane.parts.own_keys:
-            row[cells.HEARTBEAT] = now()
-            if self._acked(key):
-                self._lane.scrub(key)
 
     # --- when
 
-    def _due(self) -> Iterator[int]:
-        """Yield once for each operation to start now: how late it starts, in nanoseconds."""
-        return self._closed() if self._starts is None else self._paced(*self._starts())
+    def _due(self, stretch: Stretch) -> Iterator[int]:
+        """Yield once for each operation of the stretch to start now: how late it starts, in nanoseconds."""
+        return self._closed(stretch) if self._starts is None else self._open(stretch, self._starts)
 
-    def _closed(self) -> Iterator[int]:
-        think_ns = int(self._pool.think_time_s * 1e9)
-        due_ns = 0
-        while self._sleep_until(due_ns):
+    def _closed(self, stretch: Stretch) -> Iterator[int]:
+        load_ns, think_ns, ramp = self._control[_LOAD_START], stretch.think_ns, self._plan.ramp
+        end_ns, changing = load_ns + stretch.end_ns, not ramp.is_steady
+        spread_ns = think_ns * self._place // self._plan.pool.lanes  # so that they do not all begin at once
+        due_ns = min(load_ns + stretch.begin_ns + spread_ns, end_ns)
+        while (now_ns := self._sleep_until(due_ns)) and now_ns < end_ns:
+            if changing:
+                due_ns = min(load_ns + ramp.reaches_ns(self._place + 0.5, now_ns - load_ns), end_ns)
+                if due_ns > now_ns:
+                    continue
             yield 0
-            due_ns = time.monotonic_ns() + think_ns if think_ns else 0
+            due_ns = min(time.monotonic_ns() + think_ns, end_ns) if think_ns else 0
 
-    def _paced(self, starts: Starts, missed: range) -> Iterator[int]:
-        row, max_late_ns = self._row, int(self._pool.max_late_s * 1e9)
-        self._give_up(starts, missed, time.monotonic_ns())
-        number, due_ns = starts.take()
-        while self._sleep_until(due_ns):
+    def _open(self, stretch: Stretch, starts: Starts) -> Iterator[int]:
+        row, max_late_ns, end_ns = self._row, self._max_late_ns, self._control[_LOAD_START] + stretch.end_ns
+        number, due_ns = self._taken
+        while due_ns < end_ns and (now_ns := self._sleep_until(due_ns)):
             row[cells.NEXT_START] = number + 1
-            now_ns = time.monotonic_ns()
             late_ns = now_ns - due_ns
             if late_ns <= max_late_ns:
                 if late_ns > LATE_NS:
@@ -127,9 +151,21 @@ class Loop:
             else:
                 self._give_up(starts, range(number, number + 1), now_ns)
                 self._give_up(starts, starts.take_due(now_ns - max_late_ns), now_ns)
-            number, due_ns = starts.take()
-        ended_ns = self._control[_DRAIN]
-        if due_ns <= ended_ns:
+            number, due_ns = self._taken = starts.take()
+
+    def _begin_taking(self) -> None:
+        """Take the first start; give up those that fell due while there was no process."""
+        if self._take_starts is None:
+            return
+        self._starts, missed = self._take_starts()
+        self._row[_MISSED] += len(missed)
+        self._give_up(self._starts, missed, time.monotonic_ns())
+        self._taken = self._starts.take()
+
+    def _give_up_backlog(self) -> None:
+        """Give up what was due before the load ended."""
+        starts, (number, due_ns), ended_ns = self._starts, self._taken, self._control[_DRAIN]
+        if starts is not None and due_ns <= ended_ns:
             self._give_up(starts, range(number, number + 1), ended_ns)
             self._give_up(starts, starts.take_due(ended_ns), ended_ns)
 
@@ -140,27 +176,27 @@ class Loop:
         self._row[cells.NEXT_START] = numbers.stop
         self._row[cells.DROPPED] += len(numbers)
         for number in numbers[:: 1 + len(numbers) // CHARGED_MOST]:
-            self._charge(self._draws.operation(), now_ns - starts.due_ns(number))
+            self._charge(self._operation(), now_ns - starts.due_ns(number))
 
     def _charge(self, op: Op, late_ns: int) -> None:
         cells.observe(self._row, cells.LATENCY[_METRIC[op]], late_ns)
 
-    def _sleep_until(self, due_ns: int) -> bool:
-        """Sleep until then, beating; False if there is nothing more to start."""
+    def _sleep_until(self, due_ns: int) -> int:
+        """Sleep until then, beating, and return what time it is; 0 if there is nothing more to start."""
         control = self._control
         while not control[_DRAIN]:
             now_ns = time.monotonic_ns()
             if now_ns >= due_ns:
-                return True
+                return now_ns
             self._row[cells.HEARTBEAT] = now_ns
             time.sleep(min(LONGEST_SLEEP_S, (due_ns - now_ns) / 1e9))
-        return False
+        return 0
 
     def _wait_for_load(self) -> bool:
         while not self._control[_LOAD_START]:
             if not self._sleep_until(time.monotonic_ns() + 20_000_000):
                 return False
-        return self._sleep_until(self._control[_LOAD_START])
+        return self._sleep_until(self._control[_LOAD_START]) > 0
 
     # --- what
 
@@ -170,7 +206,7 @@ class Loop:
             return
         key = self._save_keys.take()
         served = self._lane.save(key, late_ns)
-        if served.ok or not self._lane.parts.ledger.retired(key):
+        if served.ok or not self._lane.retired(key):
             return
         self._save_keys.retire(key)
         if served is NOT_ASKED:
@@ -185,21 +221,21 @@ class Loop:
     # What reads takes a key that was saved; where there is none yet, it makes one.
 
     def _read(self, late_ns: int) -> None:
-        key = self._draws.read_key()
+        key = self._read_key()
         if self._acked(key):
             self._lane.read(key, late_ns=late_ns)
         else:
             self._save(late_ns)
 
     def _read_store(self, late_ns: int) -> None:
-        key = self._draws.read_key()
+        key = self._read_key()
         if self._acked(key):
             self._lane.read(key, bypass=True, late_ns=late_ns)
         else:
             self._save(late_ns)
 
     def _scrub(self, late_ns: int) -> None:
-        key = self._draws.read_key()
+        key = self._read_key()
         if self._acked(key):
             self._lane.scrub(key, late_ns)
         else:

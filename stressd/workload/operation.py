@@ -1,13 +1,13 @@
 """What a lane does next, and to which key: seeded draws, made in blocks so that one costs next to nothing."""
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import Final
 
 import numpy as np
 
-from stressd.scenario import Mix
+from stressd.pools import Mix
 
 _BLOCK: Final = 4096
 _TRIES: Final = 8
@@ -24,44 +24,51 @@ class Op(IntEnum):
 
 
 class Draws:
-    """One lane's stream of operations and of keys to read, a pure function of (seed, lane). For one thread.
+    """One lane's streams of operations, one for each mix, and of keys to read. For one thread.
 
-    `operation()` follows the mix's weights. `read_key()` is uniform over all keys, whoever writes them; given
-    `is_saved`, it draws again, a few times, while nothing was ever acknowledged under the key drawn.
+    `operations[i]()` follows the weights of mix i: a pure function of (seed, lane, i). `read_key()` takes the next of
+    `keys`; given `is_saved`, another, a few times, while nothing was ever acknowledged under the key drawn.
     """
 
     def __init__(
-        self, mix: Mix, keys: int, seed: int, lane: int, is_saved: Callable[[int], object] | None = None
+        self,
+        mixes: Sequence[Mix],
+        keys: Iterator[int],
+        seed: int,
+        lane: int,
+        is_saved: Callable[[int], object] | None = None,
     ) -> None:
-        weights = np.array([getattr(mix, op.name.lower()) for op in Op], dtype=np.float64)
-        shares = np.cumsum(weights / weights.sum())
-        self._shares = shares / shares[-1]
-        self._keys = keys
-        self._is_saved = is_saved
-        op_random, key_random = (
-            np.random.Generator(np.random.PCG64(part)) for part in np.random.SeedSequence([seed % 2**64, lane]).spawn(2)
-        )
-        self.operation: Callable[[], Op] = self._operations(op_random).__next__
-        self._key: Callable[[], int] = self._uniform(key_random).__next__
+        self.operations = [operations(mix, seed, lane, number).__next__ for number, mix in enumerate(mixes)]
+        self._key = keys.__next__
+        self._is_saved = is_saved or _always
         self.read_key: Callable[[], int] = self._key if is_saved is None else self._saved_key
 
-    def _operations(self, random: np.random.Generator) -> Iterator[Op]:
-        ops = tuple(Op)
-        while True:
-            places = np.searchsorted(self._shares, random.random(_BLOCK), side="right")
-            yield from [ops[place] for place in places.tolist()]
-
-    def _uniform(self, random: np.random.Generator) -> Iterator[int]:
-        while True:
-            yield from random.integers(0, self._keys, _BLOCK).tolist()
-
     def _saved_key(self) -> int:
-        assert self._is_saved is not None  # noqa: S101 - for the type checker: bound only then
-        for _ in range(_TRIES):
+        key = self._key()
+        return key if self._is_saved(key) else self._another()
+
+    def _another(self) -> int:
+        for _ in range(_TRIES - 1):
             key = self._key()
             if self._is_saved(key):
                 break
         return key
+
+
+def _always(_key: int) -> bool:
+    return True
+
+
+def operations(mix: Mix, seed: int, lane: int, number: int = 0) -> Iterator[Op]:
+    """Return an endless stream of operations that follows the weights."""
+    weights = np.array([getattr(mix, op.name.lower()) for op in Op], dtype=np.float64)
+    shares = np.cumsum(weights / weights.sum())
+    shares /= shares[-1]
+    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed % 2**64, lane, 0, number])))
+    ops = tuple(Op)
+    while True:
+        places = np.searchsorted(shares, random.random(_BLOCK), side="right")
+        yield from [ops[place] for place in places.tolist()]
 
 
 class SaveKeys:

@@ -3,10 +3,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from scripted_sessions import Scripted
+from scripted_sessions import KEYS, Scripted
 
 from stressd.errors import TargetError
-from stressd.scenario import Mix, Pool, Scenario
+from stressd.pools import Mix, Pool
+from stressd.scenario import Scenario
 from stressd.stats.table import Control
 from stressd.targets.protocol import TargetSpec, TargetStats
 from stressd.worker import cells, load
@@ -45,7 +46,8 @@ def make_worker(tmp_path, table, ledger, told, target, make_lane):
 
     def make(rate=None):
         pool = Pool(name="main", processes=2, threads=2, rate=rate, mix=Mix(save=1, read=3))
-        scenario = Scenario(name="small", content={"kind": "random", "names": 2}, pools=(pool,))
+        content = {"kind": "random", "names": 2}
+        scenario = Scenario(name="small", content=content, keys_per_lane=KEYS // pool.lanes, pools=(pool,))
         spec = WorkerSpec(
             "load", 0, str(tmp_path), "run", "t-", 7, scenario, TargetSpec("counting"), "2026-01-01", 0, 2
         )
@@ -57,7 +59,7 @@ def make_worker(tmp_path, table, ledger, told, target, make_lane):
                 return make_lane(session, own=own, number=number, row=table.row(number))
 
         trace = Trace(told.channel, str(tmp_path / "specimens"))
-        bench = SimpleNamespace(lane=lane, ledger=ledger, trace=trace)
+        bench = SimpleNamespace(lane=lane, ledger=ledger, trace=trace, acked=ledger.acked, contended=None)
         return LoadWorker(spec, told.channel, table, target, bench)
 
     return make
@@ -120,7 +122,8 @@ def test_a_session_that_cannot_be_opened_ends_the_worker_before_it_says_ready(ma
     worker._opened.release = release_and_dawdle
     ended = run(worker)
     wait_until(lambda: ended)
-    assert isinstance(ended[0], ConnectionError)
+    assert isinstance(ended[0], TargetError)
+    assert "no session: ConnectionError: no route to the store" in str(ended[0])
     assert not told.messages("ready")
 
 
