@@ -14,7 +14,10 @@ from stressd.errors import TargetError, UsageError
 from stressd.node.inputs import Movies, choose_seed, load_or_generate, new_record, open_target
 from stressd.node.state import RunRecord, StateFolder
 from stressd.node.verify import Checked, check_everything
+from stressd.redaction import hidden
 from stressd.scenario import Scenario
+from stressd.scenario import Target as ScenarioTarget
+from stressd.scenario_file import without_secrets
 from stressd.scenario_file.shaping import merged
 from stressd.supervisor.errand import Errand
 from stressd.targets.protocol import (
@@ -28,6 +31,7 @@ from stressd.targets.protocol import (
     guarantees_of,
 )
 from stressd.worker.channel import Message
+from stressd.worker.contended import refuse_contention
 from stressd.worker.memory import release_memory
 from stressd.worker.spec import Role, WorkerSpec
 from stressd.workload.ledger import Ledger
@@ -72,9 +76,12 @@ def found(scenario: Scenario, state: StateFolder, wishes: Wishes) -> Founded:
     seed = choose_seed(wishes.seed, previous)
     listed, movies = load_or_generate(wishes.movies_path, scenario, seed)
     spec, target = open_target(scenario.target, state)
+    written, scenario = scenario.target, _as_kept(scenario)
     guarantees, abilities = guarantees_of(target), abilities_of(target)
+    if scenario.contended_keys and (why := refuse_contention(guarantees, abilities)) is not None:
+        raise UsageError(f"contended_keys: target {spec.name} {why}; leave contended_keys out")
     record = new_record(scenario, movies, seed, guarantees, stores=abilities.storage, one_process=False)
-    carried = _check_previous(previous, state, wishes)
+    carried = _check_previous(previous, written, state, wishes)
     if abilities.storage and not _shared(scenario, _tried_as(previous, record), spec, state, wishes):
         scenario, record = _in_one_process(scenario, record, wishes)
     # Up to here a refusal leaves all as it was; what is there can still be verified by its run.json.
@@ -84,6 +91,12 @@ def found(scenario: Scenario, state: StateFolder, wishes: Wishes) -> Founded:
     del listed
     release_memory()
     return Founded(scenario, record, movies, spec, target, guarantees, abilities, carried)
+
+
+def _as_kept(scenario: Scenario) -> Scenario:
+    """Return the scenario as run.json, reports and workers see it; the target has its secrets by now."""
+    options = without_secrets(scenario.target.options)
+    return scenario.model_copy(update={"target": scenario.target.model_copy(update={"options": options})})
 
 
 def worker_spec(
@@ -109,6 +122,7 @@ def worker_spec(
         as_of=record.as_of,
         first_lane=first_lane,
         threads=threads,
+        secrets=hidden(),
     )
 
 
@@ -117,14 +131,22 @@ def _outlives(record: RunRecord) -> bool:
     return record.stores and not record.one_process and record.lanes > 0
 
 
-def _check_previous(previous: RunRecord | None, state: StateFolder, wishes: Wishes) -> Checked:
+def _check_previous(previous: RunRecord | None, written: ScenarioTarget, state: StateFolder, wishes: Wishes) -> Checked:
     if previous is None or not _outlives(previous):
         return Checked()
     wishes.say(f"checking what run {previous.run_id} left in {state.path}")
-    checked = check_everything(state, previous, resolve=True)
+    checked = check_everything(state, _with_secrets(previous, written), resolve=True)
     for line in checked.lines():
         wishes.say(f"  {line}")
     return checked
+
+
+def _with_secrets(previous: RunRecord, written: ScenarioTarget) -> RunRecord:
+    """Return the record with the secrets that it leaves out, where this run names the same target and brings them."""
+    if without_secrets(written.options) != previous.target_options:
+        return previous
+    target = {**previous.scenario["target"], "options": dict(written.options)}
+    return replace(previous, scenario={**previous.scenario, "target": target})
 
 
 def _tried_as(previous: RunRecord | None, record: RunRecord) -> RunRecord:
@@ -161,7 +183,7 @@ def _in_one_process(scenario: Scenario, record: RunRecord, wishes: Wishes) -> tu
         )
     wishes.say(f"target {record.target} lives in one process alone: run in 1 process with {scenario.lanes} threads")
     if scenario.pools:
-        scenario = scenario.model_copy(update={"pools": (merged(scenario.pools, 1, scenario.lanes),)})
+        scenario = merged(scenario, 1, scenario.lanes)
     dumped: dict[str, Any] = scenario.model_dump(mode="json", by_alias=True)
     return scenario, replace(record, one_process=True, scenario=dumped)
 
@@ -182,6 +204,10 @@ def _begin_ledger(
     if record.lanes:
         keys = record.lanes * record.keys_per_lane
         Ledger.create(state.at("ledger"), keys, run_id=record.run_id, boot_id=record.boot_id).close()
+    if record.contended_keys:
+        Ledger.create(
+            state.at("contended"), record.contended_keys, record.lanes, run_id=record.run_id, boot_id=record.boot_id
+        ).close()
     return record
 
 
@@ -189,7 +215,7 @@ def _put_away(leaving: RunRecord, record: RunRecord, target: Target, state: Stat
     """Archive an earlier run's ledger and remove its groups: its data is not this run's. Done again after a crash."""
     same_target = (leaving.target, leaving.target_options) == (record.target, record.target_options)
     if same_target and _outlives(leaving) and isinstance(target, TargetWithDrop):
-        for key in range(leaving.lanes * leaving.keys_per_lane):
+        for key in leaving.keys:
             group = group_name(leaving.prefix, key)
             try:
                 target.drop(group)

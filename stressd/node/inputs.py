@@ -46,7 +46,7 @@ def load_or_generate(path: str | None, scenario: Scenario, seed: int) -> tuple[l
 
 def open_target(target: ScenarioTarget, state: StateFolder) -> tuple[TargetSpec, Target]:
     """Build the target as the workers will, secrets expanded, and set it up; TargetError if it cannot be."""
-    spec = with_folder(TargetSpec(target.name, expand_secrets(target.options)), state.at("store"))
+    spec = with_folder(TargetSpec(target.name, expand_secrets(target.options)), state.store)
     opened = load_target(spec)
     try:
         opened.setup()

@@ -11,6 +11,7 @@ from stressd.node.founding import Founded
 from stressd.node.settings import Settings
 from stressd.node.state import StateFolder
 from stressd.node.watch import RunState
+from stressd.redaction import redacted_tree
 from stressd.supervisor.resources import environment
 from stressd.verdict.evidence import Evidence
 from stressd.verdict.report import Report, RunFacts, build_report
@@ -41,7 +42,7 @@ class Reporter:
                 log.debug("%s", message["trace"])
             case "failed":
                 log.error("%s failed: %s", who, message["message"])
-                log.debug("%s", message["trace"])
+                log.log(logging.ERROR if message.get("bug") else logging.DEBUG, "%s", message["trace"])
             case "violation":
                 specimen = message["specimen"]
                 log.error("%s: VIOLATION %s: %s (specimen: %s)", who, message["kind"], message["detail"], specimen)
@@ -64,7 +65,7 @@ class Reporter:
         timed = founded.scenario.duration_s is not None or not founded.scenario.pools
         code = exit_code(verdict, interrupted_by=interrupted_by, strict=settings.strict, timed=timed)
         facts = self._facts(founded, settings, state, run, code, interrupted=timed and interrupted_by is not None)
-        report = build_report(evidence, verdict, facts)
+        report: Report = redacted_tree(build_report(evidence, verdict, facts))
         write_report(report, state.report_path(founded.record.run_id))
         if run.state == "stopped":
             for path in settings.reports:
@@ -118,8 +119,12 @@ def _share_used(founded: Founded, state: StateFolder) -> float | None:
     """Return the share of the movies that the saves so far were about."""
     if founded.scenario.content.kind != "movies" or not founded.record.lanes or not founded.abilities.storage:
         return None
-    content = content_of(founded.scenario.content, founded.record.seed, MovieTables(state.at("content")))
-    ledger = Ledger.open(state.at("ledger"))
+    try:
+        content = content_of(founded.scenario.content, founded.record.seed, MovieTables(state.at("content")))
+        ledger = Ledger.open(state.at("ledger"))
+    except (OSError, ValueError) as error:  # what broke the run must not cost its report, too
+        log.warning("how many of the movies were used is not known: %s", error)
+        return None
     saves = {key: ledger.slot(key).intent_seq for key in range(ledger.keys)}
     ledger.close()
     return content.coverage(saves) if isinstance(content, MovieContent) else None

@@ -9,7 +9,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Final
@@ -17,22 +17,27 @@ from typing import Any, Final
 from stressd import __version__
 from stressd.criteria import BY_NAME as _CRITERIA
 from stressd.errors import DaemonError, StressdError
-from stressd.metrics import VIOLATIONS
+from stressd.metrics import OPS, VIOLATIONS
 from stressd.node.founding import Wishes, found
+from stressd.node.injecting import means_for, wants_disk
+from stressd.node.phases import PhaseLog
 from stressd.node.reporting import Reporter
 from stressd.node.settings import Ended, Settings
 from stressd.node.state import StateFolder
+from stressd.node.systemd import ServiceManager
 from stressd.node.watch import RunState, Watch
 from stressd.observe.collector import Exporter
 from stressd.observe.derived import LaneInfo
 from stressd.observe.node_metrics import NodeMetrics
-from stressd.observe.server import ObserveServer, Sources
+from stressd.observe.routes import Sources
+from stressd.observe.server import ObserveServer
 from stressd.scenario import ProbeName, Scenario
 from stressd.stats.table import Control, Table, column
 from stressd.supervisor.errand import Errand
 from stressd.supervisor.faults import FaultSchedule
 from stressd.supervisor.signals import Signals
 from stressd.supervisor.supervisor import Slot, Supervisor
+from stressd.targets.loading import abilities_of_name
 from stressd.verdict.evidence import ProbeResult
 from stressd.verdict.verdict import judge
 from stressd.worker.channel import Message
@@ -46,7 +51,7 @@ AFTER_SECOND_SIGNAL_S: Final = 0.5  # for operations in flight; what is left of 
 TURN_S: Final = 0.05
 REPORT_EVERY_S: Final = 300.0
 ALIVE_S: Final = 10.0
-_LAST_GOOD: Final = column("last_good_ns")
+_LAST_GOOD: Final = {op: column("last_good_ns", op) for op in OPS}
 
 
 def run(scenario: Scenario, settings: Settings) -> Ended:
@@ -54,6 +59,8 @@ def run(scenario: Scenario, settings: Settings) -> Ended:
     with ExitStack() as stack:
         state = StateFolder.open(settings.state_path)
         stack.callback(state.close)
+        if settings.allow_host_faults and wants_disk(scenario, abilities_of_name(scenario.target.name)):
+            state.make_disk()
         signals = stack.enter_context(Signals())
         node = Node(settings, state, signals, stack)
         return node.run(scenario)
@@ -93,9 +100,10 @@ class Node:
             log.error("%s", error)  # noqa: TRY400 - the message is the news, the stack is not
         self._run.state, self._run.phase = "stopped", ""
         self._watch.stop()
+        seen = self._signals.count  # before anyone can see that it is over, and end the linger
         ended = self._report(final=True, failure=failure)
         settings.done(ended)
-        self._linger()
+        self._linger(seen)
         return ended
 
     # --- what stays up during the whole run
@@ -118,18 +126,19 @@ class Node:
                 "hash": record.movies_sha256[:12],
             },
         )
-        self._watch = Watch(founded, table, metrics, self._run, settings.show)
+        self._watch = Watch(founded, table, metrics, self._run, settings.show, str(self._state.path))
         sources = Sources(
             metrics=Exporter(table, self._lanes(), metrics).render,
             status=self._status,
             alive=lambda: time.monotonic() - self._turned_s < ALIVE_S,
             ready=self._at_work,
         )
-        server = ObserveServer(settings.host, settings.port, sources)
+        server = ObserveServer(settings.listening, sources)
         address = server.start()
         self._stack.callback(server.stop)
-        settings.say(f"metrics at http://{address}/metrics, the live page at http://{address}/")
+        settings.say(f"metrics at {address}/metrics, the live page at {address}/")
         self._watch.start()
+        self._stack.enter_context(ServiceManager(sources.alive))
 
     def _status(self) -> dict[str, object]:
         return self._watch.status.to_json()
@@ -209,15 +218,18 @@ class Node:
         run, scenario = self._run, self._founded.scenario
         duration_s = scenario.duration_s
         start_ns = time.monotonic_ns() + 20_000_000
-        run.schedule = FaultSchedule(scenario.faults, start_ns, duration_s)
+        run.schedule = self._schedule(supervisor, start_ns)
         run.load_start_s = start_ns / 1e9
+        run.phases = phases = PhaseLog(scenario)
         run.state = "warmup"
         self._table.control[Control.LOAD_START_NS] = start_ns
         end_s = run.load_start_s + duration_s if duration_s is not None else float("inf")
         warm_s = run.load_start_s + scenario.warming_s
         report_at_s = time.monotonic() + REPORT_EVERY_S
         while not self._stopped() and (now_s := time.monotonic()) < end_s:
-            self._turn(supervisor, min(TURN_S, end_s - now_s))
+            self._turn(supervisor, min(TURN_S, end_s - now_s, phases.border_s - (now_s - run.load_start_s)))
+            phases.turn(time.monotonic() - run.load_start_s, self._table.snapshot)
+            run.phase = phases.name
             if run.measured_from is None and now_s >= warm_s:
                 run.measured_from = self._table.snapshot()
                 run.state = "running"
@@ -232,10 +244,12 @@ class Node:
         run = self._run
         run.measured_to = self._table.snapshot()
         run.load_end_s = time.monotonic()
+        run.phase = ""
         run.unresolved_workers = supervisor.down if supervisor.mostly_down else 0
         run.state = "draining"
         if run.schedule is not None:
-            run.schedule.end(time.monotonic_ns(), self._table.control)
+            run.schedule.end(time.monotonic_ns())
+            self._note_what_never_began(run.schedule)
         supervisor.drain()
         deadline_s = time.monotonic() + self._founded.scenario.supervision.drain_s
         hurried = False
@@ -259,14 +273,31 @@ class Node:
         schedule = self._run.schedule
         if schedule is None:
             return
-        last_good_ns = max(self._table.row(lane)[_LAST_GOOD] for lane in range(self._founded.scenario.lanes))
-        for kind, recovery_s in schedule.turn(time.monotonic_ns(), self._table.control, last_good_ns):
+        for kind, on, recovery_s in schedule.turn(time.monotonic_ns(), self._last_good_ns):
+            what = f"{kind} of {on}" if on else kind
             if recovery_s is None:
-                log.info("fault %s begins", kind)
+                log.info("fault %s begins", what)
                 self._metrics.add("faults_injected_total", 1, kind)
             else:
-                log.info("fault %s: good service again after %.3f s", kind, recovery_s)
+                log.info("fault %s: good service again after %.3f s", what, recovery_s)
                 self._metrics.observe("recovery_seconds", recovery_s, kind)
+
+    def _last_good_ns(self, lanes: Collection[int], ops: Collection[str]) -> int:
+        rows = [self._table.row(lane) for lane in lanes]
+        return max(row[_LAST_GOOD[op]] for row in rows for op in ops)
+
+    def _schedule(self, supervisor: Supervisor, start_ns: int) -> FaultSchedule:
+        founded, run = self._founded, self._run
+        means = means_for(founded, supervisor, self._table, self._state.disk)
+        run.faults_left_out = means.left_out
+        for kind, why in means.left_out.items():
+            log.warning("fault %s is left out: %s", kind, why)
+        scenario = founded.scenario
+        return FaultSchedule(scenario.faults, means.strikes, start_ns, scenario.duration_s, founded.record.seed)
+
+    def _note_what_never_began(self, schedule: FaultSchedule) -> None:
+        never = [kind for kind in schedule.strikes if not schedule.begun[kind]]
+        self._run.faults_left_out |= dict.fromkeys(never, "its moment did not come in this run")
 
     def _stopped(self) -> bool:
         self._turned_s = time.monotonic()
@@ -310,9 +341,9 @@ class Node:
             self._watch.show_verdict(verdict)
         return Ended(report, code)
 
-    def _linger(self) -> None:
+    def _linger(self, seen: int) -> None:
+        """Stay for a last scrape, until there is one signal more than were `seen`."""
         until_s = time.monotonic() + self._settings.linger_s
-        seen = self._signals.count
         while time.monotonic() < until_s and self._signals.count == seen:
             self._turned_s = time.monotonic()
             time.sleep(TURN_S)

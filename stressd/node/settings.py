@@ -1,9 +1,10 @@
 """How one run is run, beside its scenario, and how it ended."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from stressd.observe.server import Listening
 from stressd.observe.status import Status
 
 
@@ -13,6 +14,7 @@ class Settings:
 
     `show` is given the status once a second, by the watch's thread; `say` what people should know on the way;
     `done` the end, before the linger. `asked_for` are the words of a command line that asks for the same run.
+    `allow_host_faults`: the embedded store may be given a disk of its own, for faults of the disk.
     """
 
     state_path: str
@@ -23,12 +25,12 @@ class Settings:
     movies_path: str | None = None
     seed: int | None = None
     processes: int | None = None
-    host: str = "127.0.0.1"
-    port: int = 9464
+    listening: Listening = field(default_factory=Listening)
     linger_s: float = 0.0
     reports: Sequence[str] = ()
     strict: bool = False
     stop_on_violation: bool = False
+    allow_host_faults: bool = False
 
 
 @dataclass(frozen=True, slots=True)

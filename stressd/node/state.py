@@ -4,9 +4,11 @@ lock             held by the one daemon (flock); empty but for its process id
 run.json         the run as resolved, without secrets; written atomically
 run.leaving.json the run before, while its data is being removed
 ledger           what was intended, acknowledged and seen; outlives everything
+contended        the same of contended keys, where the scenario has some
 table            the shared table of the run
 content/         the movies and their features, mapped by all workers
 store/           the embedded store, unless it was given another place
+disk.img, disk/  its own disk instead, where faults of the disk were asked for, and where that is mounted
 specimens/       the first wrong read of each kind
 reports/         the last reports
 archive/         the ledgers of earlier runs, the last few
@@ -21,10 +23,12 @@ from typing import Any, Final, Self
 
 from stressd.errors import UsageError
 from stressd.files import write_atomically
+from stressd.node.disk import StoreDisk
 
 SCHEMA: Final = "stressd.run/1"
 RECORD: Final = "run.json"
 LEAVING: Final = "run.leaving.json"
+DISK: Final = "disk.img"
 KEPT_ARCHIVES: Final = 3
 KEPT_REPORTS: Final = 20
 
@@ -56,6 +60,16 @@ class RunRecord:
     version: str
     started_at: str
 
+    @property
+    def contended_keys(self) -> int:
+        """How many keys all lanes save to; they are numbered after the lanes' own."""
+        return int(self.scenario.get("contended_keys", 0)) if self.lanes else 0
+
+    @property
+    def keys(self) -> range:
+        """The numbers of all keys, contended ones too."""
+        return range(self.lanes * self.keys_per_lane + self.contended_keys)
+
     def same_data(self, other: Self) -> bool:
         """Say whether `other` would make the same content for the same keys of the same target."""
         return all(getattr(self, name) == getattr(other, name) for name in _WHAT_MAKES_DATA) and (
@@ -70,7 +84,7 @@ class RunRecord:
 
 _WHAT_MAKES_DATA: Final = (
     *("seed", "target", "target_options", "movies_sha256"),
-    *("lanes", "keys_per_lane", "one_process", "boot_id"),
+    *("lanes", "keys_per_lane", "contended_keys", "one_process", "boot_id"),
 )
 
 
@@ -80,6 +94,7 @@ class StateFolder:
     def __init__(self, path: str, lock_fd: int) -> None:
         self.path = Path(path)
         self._lock_fd = lock_fd
+        self.disk: StoreDisk | None = None
 
     @classmethod
     def open(cls, path: str, *, create: bool = True) -> Self:
@@ -105,11 +120,36 @@ class StateFolder:
             ) from error
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        return cls(path, fd)
+        folder = cls(path, fd)
+        try:
+            if os.path.exists(folder.at(DISK)):
+                folder.disk = StoreDisk.attach(folder.at(DISK), folder.at("disk"))
+        except UsageError:
+            folder.close()
+            raise
+        return folder
 
     def close(self) -> None:
-        """Let go of the lock."""
+        """Let go of the disk and the lock."""
+        if self.disk is not None:
+            self.disk.detach()
         os.close(self._lock_fd)
+
+    @property
+    def store(self) -> str:
+        """Where the embedded store goes."""
+        return self.disk.folder if self.disk is not None else self.at("store")
+
+    def make_disk(self) -> None:
+        """Give the store a disk of its own, for good. UsageError if it is elsewhere already, or that cannot be."""
+        if self.disk is not None:
+            return
+        if os.path.exists(self.at("store")):
+            raise UsageError(
+                f"{self.path}: there is a store already, on no disk of its own; choose another --state, or leave out "
+                "--allow-host-faults: faults of the disk are left out then"
+            )
+        self.disk = StoreDisk.make(self.at(DISK), self.at("disk"))
 
     def at(self, name: str) -> str:
         """Return the path of one of its files."""
@@ -154,6 +194,7 @@ class StateFolder:
         ledger = self.path / "ledger"
         if ledger.exists():
             os.replace(ledger, archive / f"ledger-{run_id}")
+        (self.path / "contended").unlink(missing_ok=True)
         _keep_newest(archive, KEPT_ARCHIVES)
 
     def report_path(self, run_id: str) -> str:

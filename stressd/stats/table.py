@@ -42,6 +42,10 @@ class Control(IntEnum):
     LOAD_START_NS = 1  # when the load starts; 0: not yet
     FAULT_FROM_NS = 2  # the target raises from here ...
     FAULT_UNTIL_NS = 3  # ... to here
+    SLOW_UNTIL_NS = 4  # to here, each call of the target is made longer ...
+    SLOW_BY_NS = 5  # ... by this
+    NO_WRITES_FROM_NS = 6  # files cannot be written from here ...
+    NO_WRITES_UNTIL_NS = 7  # ... to here: saves that failed meanwhile failed on schedule
 
 
 ColumnKey = tuple[str, *tuple[str, ...]]

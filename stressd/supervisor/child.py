@@ -6,6 +6,7 @@ and nothing else, no helper process stays beside the workers, and nothing is pic
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -59,6 +60,12 @@ class Child:
         """Send a signal to this very process, dead or alive."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
+
+    def limit_files(self, limited: bool) -> None:
+        """Let the worker write to no file (RLIMIT_FSIZE 0), or to any; what it has mapped stays writable."""
+        with contextlib.suppress(ProcessLookupError):
+            _, most = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (0 if limited else most, most))
 
     def reap(self) -> bool:
         """Take the worker's exit status and processor time if it has ended; True if it has."""

@@ -54,6 +54,41 @@ class Tree:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class MachineUse:
+    """Shares of the machine's processors: nobody's, and that of programs which are not ours."""
+
+    idle: float
+    others: float
+
+
+class Machine:
+    """Samples what all programs together use of the processors. For one thread."""
+
+    def __init__(self) -> None:
+        self._all_s, self._idle_s = _processor_s()
+
+    def sample(self, ours_s: float) -> MachineUse:
+        """Return the shares since the last call; `ours_s` is the processor time we used meanwhile."""
+        before_all_s, before_idle_s = self._all_s, self._idle_s
+        self._all_s, self._idle_s = _processor_s()
+        given_s = self._all_s - before_all_s
+        if given_s <= 0:
+            return MachineUse(1.0, 0.0)
+        idle = min(1.0, (self._idle_s - before_idle_s) / given_s)
+        return MachineUse(idle, max(0.0, 1 - idle - ours_s / given_s))
+
+
+def _processor_s() -> tuple[float, float]:
+    """Return the processor seconds there were since the machine started, and those that nobody used.
+
+    What a neighbour of a virtual machine stole counts as used.
+    """
+    times = psutil.cpu_times()
+    guest_s = times.guest + times.guest_nice  # they are in user and nice, too
+    return sum(times) - guest_s, times.idle + times.iowait
+
+
 def _usage(process: psutil.Process) -> Usage | None:
     with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied), process.oneshot():
         times = process.cpu_times()
@@ -85,6 +120,14 @@ def memory_limit_bytes() -> int:
     with contextlib.suppress(OSError, ValueError):
         return min(everything, int((_CGROUP / "memory.max").read_text()))
     return everything
+
+
+def disk_free_bytes(folder: str) -> int:
+    """Return how much may still be written to the file system of `folder`; 0 where it does not answer."""
+    with contextlib.suppress(OSError):
+        system = os.statvfs(folder)
+        return system.f_bavail * system.f_frsize
+    return 0
 
 
 def oom_kills() -> int:

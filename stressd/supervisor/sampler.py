@@ -1,14 +1,15 @@
 """Samples of the load: one `Tick` a second from the shared table and the process tree, in a history of fixed size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from stressd.metrics import CLASSES, OPS
 from stressd.stats.histogram import quantiles_s
 from stressd.stats.table import Snapshot
-from stressd.supervisor.resources import TreeUsage
+from stressd.supervisor.resources import MachineUse, TreeUsage
 from stressd.verdict.evidence import Tick
+from stressd.workload.offer import Pace
 
 CAPACITY: Final = 7_200  # two hours of seconds; then two neighbours become one, again and again
 
@@ -23,8 +24,10 @@ def tick(
     cpu_s: float,
     workers: int,
     fault: bool,
+    pace: Pace,
+    machine: MachineUse,
 ) -> Tick:
-    """Make one sample: `window` is what the load's lanes counted in these seconds, `cpu_s` what the tree used."""
+    """Make one sample: `window` and `pace` are what was counted in these seconds, `cpu_s` what the tree used."""
     histograms = [window.histogram("operation_service_seconds", *pair) for pair in CLASSES]
     quantiles = [quantiles_s(counts, (0.5, 0.99)) for counts in histograms]
     outcomes = {
@@ -49,6 +52,11 @@ def tick(
         fault=fault,
         cells=window.total("cells_checked"),
         cells_cpu_s=window.total("cells_cpu_ns") / 1e9,
+        offered=pace.due,
+        begun=pace.begun,
+        late=pace.late,
+        idle=machine.idle,
+        others=machine.others,
     )
 
 
@@ -96,7 +104,16 @@ def _merged(ticks: Sequence[Tick]) -> Tick:
         fault=any(tick.fault for tick in ticks),
         cells=sum(tick.cells for tick in ticks),
         cells_cpu_s=sum(tick.cells_cpu_s for tick in ticks),
+        offered=sum(tick.offered for tick in ticks),
+        begun=sum(tick.begun for tick in ticks),
+        late=sum(tick.late for tick in ticks),
+        idle=_mean(ticks, lambda tick: tick.idle),
+        others=_mean(ticks, lambda tick: tick.others),
     )
+
+
+def _mean(ticks: Sequence[Tick], share: Callable[[Tick], float]) -> float:
+    return sum(share(tick) * tick.duration_s for tick in ticks) / sum(tick.duration_s for tick in ticks)
 
 
 def _weighted(pairs: Sequence[tuple[float | None, int]]) -> float | None:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from stressd.redaction import redacted_tree
+
 _CHUNK: Final = 65_536
 _CHUNKS_MOST: Final = 64  # of one call, so that who talks without end does not hold up the others
 _WAIT_S: Final = 30.0  # until told otherwise
@@ -17,10 +19,14 @@ Message = dict[str, Any]
 
 
 class Channel:
-    """An end of the pair. Any thread may send; one thread receives. A message is whole or not there at all."""
+    """An end of the pair. Any thread may send; one thread receives. A message is whole or not there at all.
 
-    def __init__(self, sock: socket.socket) -> None:
+    `redact`: what is sent goes out without what this process hides; what a worker is told must not.
+    """
+
+    def __init__(self, sock: socket.socket, *, redact: bool = False) -> None:
         self._socket = sock
+        self._redact = redact
         self._socket.settimeout(_WAIT_S)  # any time-out makes the descriptor itself one that does not block
         self._received = b""
         self._waiting: list[Message] = []
@@ -34,6 +40,8 @@ class Channel:
 
     def send(self, message: Message) -> bool:
         """Send one message; False if the other end is gone or does not read."""
+        if self._redact:
+            message = redacted_tree(message)
         line = json.dumps(message, default=str).encode() + b"\n"
         with self._sending:
             if not self._cut:

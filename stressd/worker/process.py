@@ -14,6 +14,8 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Final
 
+from stressd.errors import StressdError
+from stressd.redaction import RedactedStream, hide
 from stressd.worker.channel import Channel
 
 if TYPE_CHECKING:
@@ -30,18 +32,27 @@ def main() -> None:
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable(all_threads=True)
-    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])), redact=True)
     spec = _receive_spec(channel)
     if spec is None or os.getppid() != spec.parent_pid:
         os._exit(EXIT_ORPHANED)
+    hide(spec.secrets)
+    sys.stdout, sys.stderr = RedactedStream(sys.stdout), RedactedStream(sys.stderr)
     try:
         _work(spec, channel)
     except Exception as error:  # noqa: BLE001 - the top of the process: the parent says it once
         channel.wait_s(SPEC_TIMEOUT_S)
-        channel.send({"event": "failed", "message": str(error), "trace": traceback.format_exc()})
+        channel.send(_failure(error))
         os._exit(EXIT_FAILED)
     sys.stderr.flush()
     os._exit(0)  # all sessions are closed; a foreign library's threads must not hold up the drain
+
+
+def _failure(error: Exception) -> dict[str, object]:
+    """Return what the parent is told: `bug` where it is no error that stressd foresaw, and its stack is the news."""
+    foreseen = isinstance(error, StressdError)
+    message = str(error) if foreseen else f"{type(error).__name__}: {error}"
+    return {"event": "failed", "message": message, "bug": not foreseen, "trace": traceback.format_exc()}
 
 
 def die_with_parent() -> None:

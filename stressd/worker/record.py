@@ -31,16 +31,17 @@ NOT_ASKED: Final = Served(ok=False)
 class Record:
     """Counts the operations of one lane. For its thread; all that it adds to are the lane's own cells.
 
-    `recent` are the last operations: monotonic start in nanoseconds, operation, source, outcome, service in
-    nanoseconds.
+    `recent` are the last operations, with the fields of `specimen.OPERATION`.
     """
 
     def __init__(self, row: memoryview) -> None:
         self._row = row
-        self.recent: deque[tuple[int, str, str | None, str, int]] = deque(maxlen=RECENT)
+        self._key: int | None = None
+        self.recent: deque[tuple[int, str, int | None, str | None, str, int]] = deque(maxlen=RECENT)
 
-    def begin(self, op: str) -> None:
+    def begin(self, op: str, key: int | None = None) -> None:
         """Show the operation as under way."""
+        self._key = key
         self._row[INFLIGHT] = _NUMBER[op]
 
     def good(
@@ -51,7 +52,7 @@ class Record:
         if rows:
             row[ROWS[op]] += rows
             row[BYTES[op]] += payload_bytes
-        row[LAST_GOOD] = began_ns
+        row[LAST_GOOD[op]] = began_ns
         self._ended(op, source, "ok", began_ns, service_ns, late_ns)
         return Served(True, service_ns, source, payload_bytes)
 
@@ -67,7 +68,7 @@ class Record:
         row[ERROR[op, error_class]] += 1
         row[OUTCOME[op, how]] += 1
         observe(row, LATENCY[op], late_ns + service_ns)
-        self.recent.append((began_ns, op, None, how, service_ns))
+        self.recent.append((began_ns, op, self._key, None, how, service_ns))
         return Served(False, service_ns)
 
     def _ended(self, op: str, source: str, how: str, began_ns: int, service_ns: int, late_ns: int) -> None:
@@ -82,4 +83,4 @@ class Record:
             bucket = bisect_left(BOUNDS_NS, late_ns + service_ns)
         row[latency + bucket] += 1
         row[latency + BUCKETS] += late_ns + service_ns
-        self.recent.append((began_ns, op, source, how, service_ns))
+        self.recent.append((began_ns, op, self._key, source, how, service_ns))

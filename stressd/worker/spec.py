@@ -1,5 +1,6 @@
 """What a worker process is told at its start: text, sent over its channel, so that secrets are in no command line."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -15,7 +16,8 @@ class WorkerSpec:
 
     `first_lane` is its first row of the table and its first lane in the ledger; `pool` and `process` say which of the
     scenario's pools it belongs to and which of the pool's processes it is. Keys are numbered through all lanes;
-    `group_prefix` and a key's number make its group's name. A probe has its name in `probe`.
+    `group_prefix` and a key's number make its group's name. A probe has its name in `probe`. `secrets` are the
+    values that must be told nowhere.
     """
 
     role: Role
@@ -32,6 +34,7 @@ class WorkerSpec:
     pool: int = 0
     process: int = 0
     probe: str = ""
+    secrets: Sequence[str] = ()
 
     def as_message(self) -> dict[str, Any]:
         """Return it as JSON can carry it."""

@@ -233,3 +233,20 @@ def test_a_target_that_cannot_start_ends_the_run_at_once(tmp_path, method, fails
     assert "own:Own" in daemon.stderr
     assert fails.split("'")[1] in daemon.stderr
     assert "Traceback" not in daemon.stderr
+
+
+def test_a_bug_of_ours_while_workers_start_shows_its_stack_and_is_no_mistake_of_the_user(tmp_path):
+    """Here, a ledger that is damaged between its making and the start of the workers."""
+    options = write_target(
+        tmp_path,
+        "def open(self):",
+        "    if sys.argv[0].endswith('process.py') and os.path.exists('state/ledger'):",
+        "        os.truncate('state/ledger', 100)",
+        "    return super().open()",
+        base="embedded:EmbeddedTarget",
+    )
+    scenario = write_scenario(tmp_path, duration_s=None, pool={"processes": 2}, supervision={"hang_s": 60})
+    with Daemon(tmp_path, scenario, *options) as daemon:
+        assert daemon.wait() == 5
+    assert "failed while it was starting" in daemon.stderr or "died while it was starting" in daemon.stderr
+    assert "Traceback" in daemon.stderr or "Fatal Python error" in daemon.stderr

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from stressd.supervisor import resources
-from stressd.supervisor.resources import Tree, cores, environment, memory_limit_bytes, oom_kills
+from stressd.supervisor.resources import Machine, Tree, cores, environment, memory_limit_bytes, oom_kills
 
 PATIENCE_S = 20
 EATER = "held = bytearray(60_000_000)\nprint('held', flush=True)\ninput()"
@@ -75,3 +75,18 @@ def test_the_environment_says_what_two_reports_differ_in(tmp_path):
     told = environment(str(tmp_path))
     assert {"kernel", "python", "cores", "memory_bytes", "filesystem", "disk_free_bytes"} <= told.keys()
     assert told["filesystem"] != "unknown"
+
+
+def test_what_other_programs_use_of_the_machine_is_told_from_what_we_use():
+    machine = Machine()
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while (used := machine.sample(0.0)).others < 0.2 and time.monotonic() < deadline:
+            time.sleep(0.5)
+    finally:
+        busy.kill()
+        busy.wait(PATIENCE_S)
+    assert used.others >= 0.2
+    time.sleep(0.3)
+    assert machine.sample(1e9).others == 0  # it was all ours

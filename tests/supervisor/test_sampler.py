@@ -4,10 +4,11 @@ from hypothesis import strategies as st
 
 from stressd.metrics import CLASSES
 from stressd.stats.table import Table, column
-from stressd.supervisor.resources import TreeUsage
+from stressd.supervisor.resources import MachineUse, TreeUsage
 from stressd.supervisor.sampler import TickRing, tick
 from stressd.verdict.evidence import Tick
 from stressd.worker.cells import observe
+from stressd.workload.offer import Pace
 
 READ_STORE = CLASSES.index(("read", "store"))
 counts = st.integers(0, 1_000)
@@ -32,6 +33,10 @@ def ticks(draw):
         cpu_s=draw(st.integers(0, 4)) / 4,
         workers=1,
         fault=draw(st.booleans()),
+        idle=draw(st.floats(0, 1)),
+        offered=draw(counts),
+        begun=draw(counts),
+        late=draw(counts),
     )
 
 
@@ -42,7 +47,7 @@ def test_the_ring_is_bounded_and_forgets_nothing_that_adds_up(added, capacity):
         ring.append(one)
         assert len(ring.ticks()) <= capacity
     kept = ring.ticks()
-    for name in ("duration_s", "attempts", "errors", "injected", "cpu_s"):
+    for name in ("duration_s", "attempts", "errors", "injected", "cpu_s", "offered", "begun", "late"):
         assert sum(getattr(one, name) for one in kept) == pytest.approx(sum(getattr(one, name) for one in added))
     for i in range(len(CLASSES)):
         assert sum(one.counts[i] for one in kept) == sum(one.counts[i] for one in added)
@@ -94,7 +99,12 @@ def test_a_tick_is_what_was_counted_in_its_window(tmp_path):
     for outcome, count in (("error", 2), ("timeout", 1), ("injected", 5), ("violation", 1)):
         row[column("operations_total", "read", outcome)] += count
     usage = TreeUsage(rss_bytes=10, pss_bytes=9, cpu_s=0, by_pid={})
-    one = tick(table.snapshot() - before, 8, usage, at_s=3.0, duration_s=1.0, cpu_s=-0.5, workers=1, fault=False)
+    machine = MachineUse(idle=0.3, others=0.5)
+    facts = {"at_s": 3.0, "duration_s": 1.0, "cpu_s": -0.5, "workers": 1, "fault": False, "pace": Pace(9, 8, 2)}
+    facts["machine"] = machine
+    one = tick(table.snapshot() - before, 8, usage, **facts)
+    assert (one.idle, one.others) == (0.3, 0.5)
+    assert (one.offered, one.begun, one.late) == (9, 8, 2)
     assert one.counts[READ_STORE] == 4
     assert one.busy_s[READ_STORE] == pytest.approx(0.008)
     assert one.p50_s[READ_STORE] == pytest.approx(0.002, rel=0.03)

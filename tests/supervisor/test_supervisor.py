@@ -2,111 +2,15 @@
 
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
+from scripted_children import PATIENCE_S, READY, Script, turn_until
 
 from stressd.errors import DaemonError, TargetError
-from stressd.scenario import Supervision
-from stressd.stats.table import Control, Table, column
+from stressd.stats.table import Control, column
 from stressd.supervisor import supervisor as module
-from stressd.supervisor.child import Child
-from stressd.supervisor.errand import Errand
 from stressd.supervisor.states import WorkerState
-from stressd.supervisor.supervisor import Supervisor
-from stressd.worker.channel import Channel
-
-PATIENCE_S = 20
-
-PRELUDE = """
-import json, os, signal, socket, sys, time
-parent = socket.socket(fileno=int(sys.argv[1]))
-def say(event, **more): parent.sendall(json.dumps({"event": event, **more}).encode() + b"\\n")
-"""
-READY = 'say("ready")\nwhile parent.recv(1): pass\n'
-
-
-@dataclass
-class Script:
-    """Stands for a worker's spec: what its process runs. The last one is what all later processes of the slot run."""
-
-    scripts: list = field(default_factory=lambda: [READY])
-    first_lane: int = 0
-    threads: int = 1
-    process: int = 0
-    seed: int = 7
-    started: list = field(default_factory=list)
-
-
-@pytest.fixture(autouse=True)
-def scripted_children(monkeypatch):
-    """Start scripts in place of workers; whatever a test leaves is killed."""
-    started = []
-
-    def start(spec):
-        script = spec.scripts.pop(0) if len(spec.scripts) > 1 else spec.scripts[0]
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-S", "-c", PRELUDE + script, str(theirs.fileno())], pass_fds=(theirs.fileno(),)
-            )
-        channel = Channel(ours)
-        channel.wait_s(0.0)
-        child = Child(process, channel)
-        spec.started.append(child)
-        started.append(process)
-        return child
-
-    monkeypatch.setattr(Child, "start", start)
-    yield
-    for process in started:
-        if process.returncode is None:
-            process.kill()
-            process.wait(PATIENCE_S)
-
-
-@pytest.fixture
-def table(tmp_path):
-    return Table.create(str(tmp_path / "table"), 4)
-
-
-@pytest.fixture
-def supervise(table):
-    """Return a supervisor over scripts, one slot each."""
-    made = []
-
-    def make(*scripts, replaceable=True, **settings):
-        specs = []
-        for number, script in enumerate(scripts):
-            script.first_lane = script.process = number
-            specs.append(("main", script))
-        messages = []
-        supervisor = Supervisor(
-            specs,
-            table,
-            Supervision(**{"backoff_first_s": 0.01, "backoff_most_s": 0.02} | settings),
-            lambda slot, message: messages.append(message),
-            replaceable=replaceable,
-        )
-        supervisor.messages = messages
-        made.append(supervisor)
-        return supervisor
-
-    yield make
-    for supervisor in made:
-        supervisor.close()
-
-
-def turn_until(supervisor, holds):
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        supervisor.turn(0.05)
 
 
 def test_workers_are_started_and_become_ready(supervise):
@@ -176,6 +80,14 @@ def test_a_failure_at_the_start_is_no_reason_to_try_again(supervise):
         turn_until(supervisor, lambda: False)
 
 
+def test_a_bug_at_the_start_is_no_mistake_of_the_user_and_its_stack_is_the_news(supervise, caplog):
+    said = 'say("failed", message="KeyError: 1", bug=True, trace="Traceback: here")\nsys.exit(1)'
+    supervisor = supervise(Script([said]))
+    with pytest.raises(DaemonError, match=r"main/0 failed while it was starting: KeyError: 1; its stack is above"):
+        turn_until(supervisor, lambda: False)
+    assert "Traceback: here" in caplog.text
+
+
 def test_a_death_before_the_first_ready_ends_the_run_and_all_others(supervise):
     other = Script()
     supervisor = supervise(other, Script(["sys.exit(9)"]))
@@ -236,10 +148,11 @@ def test_a_beating_worker_is_left_alone(supervise, table):
 DIES = 'say("ready")\nos._exit(7)'
 
 
-def test_a_crash_loop_degrades_the_slot(supervise):
+def test_a_crash_loop_degrades_the_slot(supervise, caplog):
     supervisor = supervise(Script([DIES]))
     turn_until(supervisor, lambda: supervisor.slots[0].state is WorkerState.DEGRADED)
     assert supervisor.tally.deaths == 6
+    assert caplog.text.count("its slot is degraded") == 1
     until_s = time.monotonic() + 0.3
     while time.monotonic() < until_s:
         supervisor.turn(0.05)
@@ -338,64 +251,3 @@ def test_descriptors_of_the_dead_are_let_go(supervise):
     before = len(os.listdir("/proc/self/fd"))
     turn_until(supervisor, lambda: len(script.started) == 4 and supervisor.all_ready)
     assert len(os.listdir("/proc/self/fd")) <= before
-
-
-# --- Errands -------------------------------------------------------------------------------------
-
-
-def errand(script, on_message=lambda message: None):
-    return Errand(SimpleNamespace(scripts=[script], started=[]), on_message)
-
-
-def never():
-    return False
-
-
-def test_an_errand_comes_back_with_what_it_found_and_is_gone():
-    heard = []
-    sent = errand('say("violation", kind="lost")\nsay("found", result={"a": 1})', heard.append)
-    found = sent.run(PATIENCE_S, never)
-    assert (found.result, found.error) == ({"a": 1}, None)
-    assert [message["event"] for message in heard] == ["violation"]
-    assert not os.path.exists(f"/proc/{sent.pid}")
-
-
-def test_an_errand_that_failed_says_why():
-    found = errand('say("failed", message="no space", trace="")\nsys.exit(1)').run(PATIENCE_S, never)
-    assert (found.result, found.error) == ({}, "no space")
-
-
-@pytest.mark.parametrize(
-    ("script", "told"), [("os._exit(4)", "status 4"), ("os.kill(os.getpid(), 9)", "status -9"), ("pass", "status 0")]
-)
-def test_an_errand_that_ends_without_a_word_is_an_error(script, told):
-    assert told in errand(script).run(PATIENCE_S, never).error
-
-
-def test_an_errand_that_takes_too_long_is_killed():
-    sent = errand("time.sleep(60)")
-    found = sent.run(0.2, never)
-    assert found.error == "not done after 0.2 s"
-    assert not os.path.exists(f"/proc/{sent.pid}")
-
-
-def test_an_errand_ends_when_the_daemon_does():
-    assert errand("time.sleep(60)").run(PATIENCE_S, lambda: True).error == "stopped before it was done"
-
-
-def test_what_was_found_holds_though_its_process_then_hangs():
-    found = errand('say("found", result={"a": 1})\ntime.sleep(60)').run(1.0, never)
-    assert (found.result, found.error) == ({"a": 1}, None)
-
-
-def test_an_errand_can_be_told_something():
-    sent = errand('say("found", result=json.loads(parent.recv(100)))')
-    sent.tell({"saved": True})
-    assert sent.run(PATIENCE_S, never).result == {"saved": True}
-
-
-def test_a_killed_process_that_the_kernel_holds_on_to_does_not_hold_up_the_daemon(monkeypatch):
-    """As one that waits for a disk that is gone: no kill ends it."""
-    monkeypatch.setattr("stressd.supervisor.errand.REAPED_WITHIN_S", 0.1)
-    monkeypatch.setattr(Child, "signal", lambda child, number: None)
-    assert errand("time.sleep(60)").run(0.1, never).error == "not done after 0.1 s"
