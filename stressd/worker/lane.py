@@ -7,11 +7,10 @@ table, its session and its keys are its own.
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from stressd.stats.table import Control
 from stressd.targets.protocol import (
     DetailedRead,
     DetailedSession,
@@ -23,7 +22,8 @@ from stressd.targets.protocol import (
 )
 from stressd.worker import cells
 from stressd.worker.batches import Batches, size_of
-from stressd.worker.outcome import InjectedError, error_class
+from stressd.worker.injection import inject, injected_failure
+from stressd.worker.outcome import error_class
 from stressd.worker.recollection import Recollection
 from stressd.worker.record import NOT_ASKED, Record, Served
 from stressd.worker.trace import Trace
@@ -34,8 +34,7 @@ from stressd.workload.scribble import scribble
 from stressd.workload.specimen import write_specimen
 
 _NOTHING: Final = Made({}, 0, 0, 0)
-_FAULT_FROM: Final = int(Control.FAULT_FROM_NS)
-_FAULT_UNTIL: Final = int(Control.FAULT_UNTIL_NS)
+_CHECKS_OF_A_READ: Final = tuple(cells.CHECK_NS[check] for check in ("stamps", "cells", "confirm"))
 _now: Final = time.monotonic_ns
 
 
@@ -69,7 +68,7 @@ class LaneParts:
 
 
 class Lane:
-    """The operations of one thread."""
+    """The operations of one thread. It saves to `save_keys`, and looks at `last_keys` once more before it ends."""
 
     def __init__(self, parts: LaneParts) -> None:
         self.parts = parts
@@ -87,8 +86,22 @@ class Lane:
         self._draw = random.Random(f"{parts.seed}:{parts.number}")  # noqa: S311 - which cell to edit, no secret
         self._cached_reads = 0
         self._scribbles = 0
+        self.save_keys: Sequence[int] = parts.own_keys
+        self.last_keys: Sequence[int] = parts.own_keys
         for key in parts.own_keys:
             parts.ledger.claim(key)
+
+    def acked(self, key: int) -> int:
+        """Return the newest sequence of the key that was acknowledged; 0 if there is none."""
+        return self._ledger.acked(key)
+
+    def saves(self, key: int) -> int:
+        """Return how many saves of a key of `save_keys` there have been, as far as its turn goes."""
+        return self._ledger.acked(key)
+
+    def retired(self, key: int) -> bool:
+        """Whether nothing may be saved to the key any more."""
+        return self._ledger.retired(key)
 
     def group(self, key: int) -> str:
         """Return the name of the group that holds `key`."""
@@ -111,7 +124,7 @@ class Lane:
     def read(self, key: int, *, bypass: bool = False, op: str = "read", late_ns: int = 0, full: bool = False) -> Served:
         """Read `key` and judge the answer. `bypass`: round the cache. `full`: every cell, and no edits."""
         note = self._judge.before(key)
-        self._record.begin(op)
+        self._record.begin(op, key)
         source = "store"
         began = _now()
         try:
@@ -170,16 +183,22 @@ class Lane:
             made = self._content.frames(key, seq)
             row[cells.CONTENT_NS] += _now() - making
         ledger.intent(key, seq, made.total)
-        self._record.begin("save")
+        self._record.begin("save", key)
         began = _now()
         try:
-            self._raise_injected(began)
+            inject(self._control, began)
             commit = self._save(self.group(key), made.frames)
         except Exception as error:  # noqa: BLE001 - the operation's outcome, counted and told once
             failed = self._failed("save", error, began, late_ns)
             self._after_failure(key, seq, error)
             return failed
         service_ns = _now() - began
+        judged = self._judge.acknowledged(key, seq, commit)
+        if judged.kind is not None:
+            self._violation(judged, key, None, self._judge.before(key))
+            ledger.ack(key, seq, ledger.slot(key).acked_commit)
+            row[cells.ACKNOWLEDGED] += 1
+            return self._record.violated("save", "none", began, service_ns, late_ns)
         ledger.ack(key, seq, commit)
         row[cells.ACKNOWLEDGED] += 1
         served = self._record.good("save", "none", began, service_ns, late_ns, made.rows, made.payload_bytes)
@@ -255,18 +274,18 @@ class Lane:
     # --- the target
 
     def _fetcher(self, session: Session) -> Callable[[int, bool], DetailedRead]:
-        names = self._names
+        names, control = self._names, self._control
         if isinstance(session, DetailedSession):
             detailed = session
 
             def fetch_detail(key: int, bypass: bool) -> DetailedRead:
-                self._raise_injected(_now())
+                inject(control, _now())
                 return detailed.read_detail(self.group(key), names, bypass_cache=bypass)
 
             return fetch_detail
 
         def fetch(key: int, bypass: bool) -> DetailedRead:  # noqa: ARG001 - there is no cache to go round
-            self._raise_injected(_now())
+            inject(control, _now())
             return DetailedRead(session.read(self.group(key), names), "store", None)
 
         return fetch
@@ -278,12 +297,10 @@ class Lane:
         except KeyError:
             return None
 
-    def _raise_injected(self, now_ns: int) -> None:
-        if self._control[_FAULT_UNTIL] > now_ns >= self._control[_FAULT_FROM]:
-            raise InjectedError("a scheduled fault: the target was not asked")
-
     def _failed(self, op: str, error: Exception, began_ns: int, late_ns: int) -> Served:
         service_ns = _now() - began_ns
+        if injected_failure(self._control, error, began_ns, began_ns + service_ns):
+            return self._record.failed(op, "injected", began_ns, service_ns, late_ns)
         kind = error_class(error)
         if kind == "corrupt":
             self._corrupt(error)
@@ -319,14 +336,16 @@ class Lane:
 
     def _scribble(self, key: int, frames: Frames) -> None:
         """Edit a cell of a frame that is ours, read the key again, put it back: nobody else may have seen the edit."""
-        began = _now()
+        row, began = self._row, _now()
+        counted_ns = sum(row[check] for check in _CHECKS_OF_A_READ)
         edit = scribble(frames, self._draw)
         if edit is not None and edit.protected:
-            self._row[cells.PROTECTED] += 1
+            row[cells.PROTECTED] += 1
         elif edit is not None:
             self.read(key, full=True)
             edit.restore()
-        self._row[cells.CHECK_NS["scribble"]] += _now() - began
+        counted_ns -= sum(row[check] for check in _CHECKS_OF_A_READ)  # what the read's own checks took counts as theirs
+        row[cells.CHECK_NS["scribble"]] += _now() - began + counted_ns
 
     def _verified(self, key: int, judged: Judgement, source: str) -> None:
         row, parts = self._row, self.parts
@@ -373,6 +392,7 @@ class Lane:
             return write_specimen(
                 folder,
                 parts.number,
+                group=self.group(key),
                 key=key,
                 note=note,
                 judged=judged,

@@ -6,9 +6,11 @@ A column has a kind, and its canonical form is a few contiguous buffers:
     int       int64; if there are nulls, they are 0 and one byte a cell follows that says which
     float     float64; −0.0 is 0.0, and null is the one NaN of numpy
     instant   int64 microseconds UTC, null the least int64; nanoseconds, if any, follow as int64
-    text      int64 lengths in bytes, −1 for null; then all UTF-8 end to end
-    ints      int64 lengths of the lists, −1 for null; then the items, canonical
-    texts     the same with text
+    text      int64 ends, in bytes; then all UTF-8 end to end; if there are nulls, they are empty and one byte a cell
+              follows that says which
+    ints      int64 items, after each list the least int64; a null is a list of the least but one; if there are null
+              items, they are 0 and one byte an item follows that says which
+    texts     int64 lengths of the lists, −1 for null; then the items, canonical
 
 Widths, units, time zones, containers, dictionaries and offsets do not count. Another kind is a
 `KindMismatch`, but for 0 and 1 in place of bool, and float in place of int where a null forces it. Functions
@@ -16,9 +18,12 @@ here have no state: any thread.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -29,6 +34,8 @@ Buffers = tuple[Any, ...]
 Ints = NDArray[np.int64]
 
 NULL_INSTANT: Final = np.iinfo(np.int64).min
+END_OF_LIST: Final = np.iinfo(np.int64).min
+_NULL_LIST: Final = END_OF_LIST + 1
 _NULL_BOOL: Final = 2
 _NULL_LENGTH: Final = -1
 _NANOSECONDS: Final = 1000
@@ -42,10 +49,12 @@ class KindMismatch(ValueError):  # noqa: N818 - an outcome of judging, not a fai
 
 def canonical(values: Any, kind: Kind) -> Buffers:
     """Return the canonical buffers of a numpy, pandas or Arrow array. KindMismatch if it is of another kind."""
+    if type(values) is _DATETIMES and type(values.dtype) is not _ZONED:
+        values = values.to_numpy()
     if type(values) is np.ndarray:
         plain = _PLAIN.get((kind, values.dtype))
-        if plain is not None:
-            return plain(values)
+        if plain is not None and (buffers := plain(values)) is not None:
+            return buffers
     try:
         return _OF_ARROW[kind](as_arrow(values))
     except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:
@@ -62,6 +71,39 @@ def columns_sum(columns: Iterable[Any], kinds: Sequence[Kind], seed: int) -> int
         for buffer in canonical(values, kind):
             update(buffer)
     return hasher.intdigest()
+
+
+def sums_to(columns: Sequence[Any], kinds: Sequence[Kind], seed: int, total: int) -> bool:
+    """Whether `columns_sum` of the columns is `total`; all their bytes are read. KindMismatch as there.
+
+    Where they are of content's own types, no canonical form is made first: bytes that have the sum of the canonical
+    form are in it. Only others may still be the same in another form.
+    """
+    return _sum_as_they_lie(columns, kinds, seed) == total or columns_sum(columns, kinds, seed) == total
+
+
+def _sum_as_they_lie(columns: Sequence[Any], kinds: Sequence[Kind], seed: int) -> int:
+    hasher = xxhash.xxh3_64(seed=seed)
+    update = hasher.update
+    for values, kind in zip(columns, kinds, strict=True):
+        lies_as = _LIES_AS.get(kind)
+        if type(values) is np.ndarray and values.dtype is lies_as and values.flags.c_contiguous:
+            update(values)  # type: ignore[arg-type]  # an array is a buffer, whatever its stubs say
+        else:
+            for buffer in canonical(values, kind):
+                update(buffer)
+    return hasher.intdigest()
+
+
+def column_digest(numbers: Ints) -> int:
+    """Return a 64-bit digest of an int64 column as it lies."""
+    return xxhash.xxh3_64_intdigest(np.ascontiguousarray(numbers))  # type: ignore[arg-type]  # as above
+
+
+@lru_cache(maxsize=4096)
+def constant_digest(number: int, rows: int) -> int:
+    """Return what `column_digest` makes of so many rows of one number."""
+    return column_digest(np.full(rows, number))
 
 
 def cells(values: Any, kind: Kind) -> Ints:
@@ -81,9 +123,11 @@ def as_arrow(values: Any) -> Any:
     """Return the values as one plain Arrow array: no chunks, no dictionary; NaN and the like are null."""
     if isinstance(values, np.ndarray) and not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, from_pandas=True)
+    array = values.__arrow_array__() if isinstance(values, pd.arrays.ArrowExtensionArray) else values
+    if not isinstance(array, pa.Array | pa.ChunkedArray):
+        array = pa.array(array, from_pandas=True)
     if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
+        array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
@@ -125,12 +169,32 @@ def _instants_ns(ns: Ints) -> Buffers:
     return (us, rest) if rest.any() else (us,)
 
 
-_PLAIN: Final[dict[tuple[Kind, Any], Callable[[NDArray[Any]], Buffers]]] = {
-    ("int", np.dtype(np.int64)): _plain_int,
+def _plain_ints(values: NDArray[Any]) -> Buffers | None:
+    """Return the buffers of a column of int64 arrays; None where a cell is anything else."""
+    lists = values.tolist()
+    try:
+        if list(map(_DTYPE, lists)).count(_INT64) == len(lists) > 0:
+            return _END.join(lists), _END
+    except (AttributeError, TypeError, BufferError):
+        pass
+    if any(getattr(getattr(item, "dtype", None), "kind", "") in ("m", "M") for item in lists):
+        raise KindMismatch("a list of times in place of ints")  # Arrow dies of some of these, and the process with it
+    return None
+
+
+_DATETIMES: Final = pd.arrays.DatetimeArray
+_ZONED: Final = pd.DatetimeTZDtype
+_INT64: Final = np.dtype(np.int64)
+_END: Final = np.int64(END_OF_LIST).tobytes()
+_DTYPE: Final = attrgetter("dtype")
+_LIES_AS: Final[dict[Kind, Any]] = {"int": _INT64, "bool": np.dtype(np.bool_), "float": np.dtype(np.float64)}
+_PLAIN: Final[dict[tuple[Kind, Any], Callable[[NDArray[Any]], Buffers | None]]] = {
+    ("int", _INT64): _plain_int,
     ("bool", np.dtype(np.bool_)): _plain_bool,
     ("float", np.dtype(np.float64)): _plain_float,
     ("instant", np.dtype("M8[us]")): _plain_instant,
     ("instant", np.dtype("M8[ns]")): _plain_instant_ns,
+    ("ints", np.dtype(np.object_)): _plain_ints,
 }
 
 
@@ -199,31 +263,42 @@ def _text(array: Any) -> Buffers:
         return (np.zeros(0, np.int64),)
     if not array.null_count:
         return _utf8(array)
-    lengths, data = _utf8(array.fill_null(""))  # what lies under a null is nobody's business
-    lengths[_null_mask(array).view(np.bool_)] = _NULL_LENGTH
-    return lengths, data
+    return (*_utf8(array.fill_null("")), _null_mask(array))  # what lies under a null is nobody's business
 
 
-def _utf8(array: Any) -> tuple[Ints, Any]:
+def _utf8(array: Any) -> Buffers:
     _, offsets, data = array.buffers()
     bounds = np.frombuffer(offsets, np.int64, len(array) + 1, array.offset * 8)
-    return np.diff(bounds), memoryview(data)[bounds[0] : bounds[-1]] if data is not None else b""
+    first, last = int(bounds[0]), int(bounds[-1])
+    ends = bounds[1:] - first if first else bounds[1:]
+    return ends, memoryview(data)[first:last] if data is not None else b""
 
 
 def _is_string_view(type_: Any) -> bool:
     return bool(getattr(pa.types, "is_string_view", lambda _: False)(type_))
 
 
-def _lists_of(items: Callable[[Any], Buffers]) -> Callable[[Any], Buffers]:
-    def lists(array: Any) -> Buffers:
-        if pa.types.is_null(array.type):
-            return (np.full(len(array), _NULL_LENGTH),)
-        if not any(is_list(array.type) for is_list in _LIST_TYPES):
-            raise KindMismatch(f"{array.type} in place of a list")
-        lengths = _filled(pc.list_value_length(array), pa.int64(), _NULL_LENGTH)
-        return (lengths, *items(array.flatten()))
+def _lists(array: Any) -> tuple[Ints, Any]:
+    """Return the lists' lengths, −1 for null, and the items end to end."""
+    if pa.types.is_null(array.type):
+        return np.full(len(array), _NULL_LENGTH), pa.array([], pa.null())
+    if not any(is_list(array.type) for is_list in _LIST_TYPES):
+        raise KindMismatch(f"{array.type} in place of a list")
+    return _filled(pc.list_value_length(array), pa.int64(), _NULL_LENGTH), array.flatten()
 
-    return lists
+
+def _texts(array: Any) -> Buffers:
+    lengths, items = _lists(array)
+    return (lengths, *_text(items))
+
+
+def _ints(array: Any) -> Buffers:
+    lengths, items = _lists(array)
+    numbers, *nulls = _int(items)
+    null = lengths == _NULL_LENGTH
+    stops = np.cumsum(np.where(null, 0, lengths))
+    numbers = np.insert(numbers, stops[null], _NULL_LIST)
+    return (np.insert(numbers, stops + np.cumsum(null), END_OF_LIST), *nulls)
 
 
 _LARGE_STRING: Final = pa.large_string()
@@ -234,6 +309,6 @@ _OF_ARROW: Final[dict[Kind, Callable[[Any], Buffers]]] = {
     "float": _float,
     "instant": _instant,
     "text": _text,
-    "ints": _lists_of(_int),
-    "texts": _lists_of(_text),
+    "ints": _ints,
+    "texts": _texts,
 }

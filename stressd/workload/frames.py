@@ -52,14 +52,16 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The payload columns of a frame with their kinds, in order; `index` has the stamps behind them."""
+    """The payload columns of a frame with their kinds, in order; `labels` and `index` have the stamps behind them."""
 
     columns: tuple[str, ...]
     kinds: tuple[Kind, ...]
+    labels: list[str] = field(init=False, repr=False, compare=False)
     index: pd.Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "index", pd.Index([*self.columns, *STAMPS]))
+        object.__setattr__(self, "labels", [*self.columns, *STAMPS])
+        object.__setattr__(self, "index", pd.Index(self.labels))
 
 
 class Content(Protocol):

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +23,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from featurestore.movies import FEATURE_GROUPS, AdvancedTMDBPreProcessor
-from stressd.workload.canonical import Kind, as_arrow
+from stressd.workload.canonical import END_OF_LIST, Kind, as_arrow
 
 FORMAT: Final = 1
 DESCRIPTION: Final = "content.json"
@@ -214,10 +214,14 @@ class _Text:
     def take(self, spans: Sequence[Span]) -> tuple[Any, tuple[Any, ...]]:
         bounds = self._bounds
         slices = [self._array.slice(start, stop - start) for start, stop in spans]
-        lengths = [np.diff(bounds[start : stop + 1]) for start, stop in spans]
         data = [self._data[bounds[start] : bounds[stop]] for start, stop in spans]
+        before = list(accumulate(map(len, data[:-1]), initial=0))
+        ends = [
+            bounds[start + 1 : stop + 1] - (bounds[start] - base)
+            for (start, stop), base in zip(spans, before, strict=True)
+        ]
         texts = slices[0] if len(slices) == 1 else pa.concat_arrays(slices)
-        return text_column(texts), (*lengths, *data)
+        return text_column(texts), (*ends, *data)
 
     def payload_bytes(self, span: Span) -> int:
         start, stop = span
@@ -233,7 +237,8 @@ class _IntLists:
         bounds = [self._bounds[start : stop + 1] for start, stop in spans]
         items = [self._items[run[0] : run[-1]] for run in bounds]
         lists = [cell for run, flat in zip(bounds, items, strict=True) for cell in _cut(flat, run - run[0])]
-        return np.fromiter(lists, object, len(lists)), (*(np.diff(run) for run in bounds), *items)
+        ended = [np.insert(flat, run[1:] - run[0], END_OF_LIST) for run, flat in zip(bounds, items, strict=True)]
+        return np.fromiter(lists, object, len(lists)), tuple(ended)
 
     def payload_bytes(self, span: Span) -> int:
         start, stop = span

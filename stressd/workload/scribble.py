@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from stressd.workload.columns import dtypes
 from stressd.workload.frames import STAMPS
 
 SENTINEL_INT: Final = -0x5C41BB1E0DD5EED5
@@ -38,17 +39,21 @@ class Scribble:
 
 def scribble(frames: dict[str, pd.DataFrame], draw: random.Random) -> Scribble | None:
     """Set one cell of one frame to the reserved value. None if no frame has a cell that can hold it."""
-    choices = [
-        (frame, column)
-        for frame in frames.values()
-        for column, (name, dtype) in enumerate(zip(frame.columns, frame.dtypes, strict=True))
-        if len(frame) and dtype in _SENTINELS and name not in STAMPS
-    ]
-    if not choices:
-        return None
-    frame, column = draw.choice(choices)
-    row = draw.randrange(len(frame))
-    before, sentinel = frame.iat[row, column], _SENTINELS[frame.dtypes.iloc[column]]
+    for frame in draw.sample(list(frames.values()), len(frames)):
+        found = dtypes(frame)
+        columns = [place for place in _payload(frame) if found[place] in _SENTINELS] if len(frame) else []
+        if columns:
+            column = draw.choice(columns)
+            return _edited(frame, draw.randrange(len(frame)), column, _SENTINELS[found[column]])
+    return None
+
+
+def _payload(frame: pd.DataFrame) -> list[int]:
+    return [place for place, name in enumerate(frame.columns.tolist()) if name not in STAMPS]
+
+
+def _edited(frame: pd.DataFrame, row: int, column: int, sentinel: float) -> Scribble:
+    before = frame.iat[row, column]
     try:
         frame.iat[row, column] = sentinel
     except (ValueError, TypeError):  # read-only memory, or a frame that cannot be written
@@ -57,6 +62,6 @@ def scribble(frames: dict[str, pd.DataFrame], draw: random.Random) -> Scribble |
 
 
 def holds_sentinel(numbers: Any) -> bool:
-    """Whether a canonical int64 or float64 buffer has the reserved value in it."""
-    sentinel = _SENTINELS.get(numbers.dtype)
+    """Whether a canonical buffer, of int64 or float64, has the reserved value in it."""
+    sentinel = _SENTINELS.get(getattr(numbers, "dtype", None))  # the buffers of text have none
     return sentinel is not None and bool((numbers == sentinel).any())

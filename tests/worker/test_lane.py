@@ -1,11 +1,13 @@
+import json
 import threading
 
 import pytest
 from scripted_sessions import CONTENT, Cached, Scripted
 
-from stressd.metrics import VIOLATIONS
+from stressd.metrics import CHECKS, VIOLATIONS
 from stressd.stats.table import Control
 from stressd.targets.protocol import Guarantees, TargetCorrupt, TargetRejected
+from stressd.worker import lane as lane_module
 from stressd.workload.ledger import Outcome, State
 
 KEY = 1
@@ -29,7 +31,7 @@ def saved_then_raising(error):
 
 
 def forgetting(store, group, features):
-    return 1  # acknowledged, and thrown away
+    return None  # acknowledged, and thrown away
 
 
 def store_with(key, seq):
@@ -319,7 +321,30 @@ def test_a_lost_save_is_found_by_the_read_before_the_next_one_with_a_specimen(ma
     assert message["kind"] == "lost"
     assert GROUP in message["detail"]
     assert message["specimen"].endswith("lost-0.json")
+    with open(message["specimen"], encoding="utf-8") as file:
+        specimen = json.load(file)
+    assert specimen["group"] == GROUP
+    assert [(done["op"], done["key"], done["outcome"]) for done in specimen["operations_before"]] == [
+        ("save", KEY, "ok"),
+        ("read", KEY, "ok"),
+        ("save", KEY, "ok"),
+    ]
     assert ops()["read", "violation"] == 1
+
+
+def test_a_commit_number_that_does_not_grow_is_a_violation_of_that_save_alone(make_lane, violations, told, ops, ledger):
+    session = Scripted()
+    lane = make_lane(session)
+    lane.save(KEY)
+    session.saves = [lambda store, group, features: store.save(group, features) and 1]
+    assert not lane.save(KEY).ok
+    assert violations() == {"non_monotonic": 1}
+    (message,) = told.messages("violation")
+    assert "save 2 was acknowledged as commit 1" in message["detail"]
+    assert ledger.slot(KEY).acked_seq == 2
+    assert lane.save(KEY).ok, "it is there all the same, and the next number is above the last good one"
+    assert lane.read(KEY).ok
+    assert ops()["save", "violation"] == 1
 
 
 def test_the_first_of_a_kind_is_told_and_all_are_counted(make_lane, violations, told):
@@ -355,6 +380,33 @@ def test_a_frame_with_two_owners_is_found(make_lane, violations, keeps_given, gi
     lane.read(KEY)
     assert violations() == {"aliased": 1}
     assert lane.read(KEY, full=True).ok  # the edit was taken back
+
+
+def test_what_checks_take_is_counted_once_and_by_its_name(make_lane, table, monkeypatch):
+    lane = make_lane(Sharing(False, False), scribble_every=1)
+    lane.save(KEY)
+    clock, judge = [0], lane.parts.judge
+    after, fetch = judge.after, lane._fetch
+
+    def looks(*arguments):
+        clock[0] += 100
+        cells_ns = judge.cells_ns + 60
+        judged = after(*arguments)
+        judge.cells_ns = cells_ns
+        return judged
+
+    def fetches(*arguments):
+        clock[0] += 7
+        return fetch(*arguments)
+
+    monkeypatch.setattr(lane_module, "_now", lambda: clock[0])
+    monkeypatch.setattr(judge, "after", looks)
+    monkeypatch.setattr(lane, "_fetch", fetches)
+    before = {check: table.snapshot().total("verification_seconds_total", check) for check in CHECKS}
+    lane.read(KEY)  # and a second time, for the edit
+    spent = {check: table.snapshot().total("verification_seconds_total", check) - before[check] for check in CHECKS}
+    assert spent == {"stamps": 2 * 40, "cells": 2 * 60, "scribble": 7, "confirm": 0}
+    assert sum(spent.values()) == clock[0] - 7  # all but the target's time for the read that was asked for
 
 
 def test_a_store_that_copies_is_not_accused(make_lane, violations):

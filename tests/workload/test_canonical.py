@@ -1,4 +1,6 @@
+import contextlib
 import datetime as dt
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stressd.workload.canonical import KindMismatch, cells, columns_sum
+from stressd.workload.canonical import KindMismatch, cells, column_digest, columns_sum, constant_digest, sums_to
 
 NAN_WITH_PAYLOAD = np.array([0x7FF8_0000_DEAD_BEEF], np.uint64).view(np.float64)[0]
 INSTANTS = ["2020-02-29 12:00:00.123", None, "1969-07-20"]
@@ -97,8 +99,20 @@ SAME = {
         lists([[1, 2], [], None, [3]]),
         lists([np.array([1, 2], np.int32), np.array([], np.int32), None, np.array([3], np.int32)]),
         lists([(1, 2), (), None, (3,)]),
+        lists([np.array([1, 2]), np.array([], np.int64), None, np.array([3])]),
         pa.array([[9], [1, 2], [], None, [3]], pa.list_(pa.int16())).slice(1),
         of_series([[1, 2], [], None, [3]], pd.ArrowDtype(pa.large_list(pa.int64()))),
+    ],
+    "ints, without nulls": [
+        lists([[1, 2], [], [3], []]),
+        lists([np.array([1, 2]), np.array([], np.int64), np.array([3]), np.array([], np.int64)]),
+        lists([np.array([[1, 0], [2, 0]])[:, 0], np.array([], np.int64), np.array([3]), np.array([], np.int64)]),
+        lists([np.array([1, 2], np.int8), np.array([], np.int64), np.array([3]), np.array([], np.uint16)]),
+        pa.array([[9], [1, 2], [], [3], []], pa.large_list(pa.int64())).slice(1),
+    ],
+    "ints, with null items": [
+        lists([[1, None], [], None, [3]]),
+        pa.array([[1, None], [], None, [3]], pa.list_(pa.int16())),
     ],
     "texts": [
         lists([["a", ""], [], None, ["bc"]]),
@@ -112,7 +126,19 @@ DIFFERENT = {
     "float": [[0.0, 1.0], [1.0, 0.0], [np.nan, 1.0], [0.0, np.inf], [0.0, -np.inf]],
     "instant": [np.array(v, "M8[ns]") for v in ([0, 1], [0, 1000], [0, 0], ["NaT", 0], [0, "NaT"], [1, 1000])],
     "text": [["", "a"], [None, "a"], ["a", ""], ["a", None], ["ab", "c"], ["a", "bc"], ["abc", ""], ["null", "a"]],
-    "ints": [lists(v) for v in ([[1], [2]], [[1, 2], []], [[], [1, 2]], [None, [1, 2]], [[2], [1]], [None, None])],
+    "ints": [
+        lists(v)
+        for v in (
+            [[1], [2]],
+            [[1, 2], []],
+            [[1], [0]],
+            [[1], [None]],
+            [[], [1, 2]],
+            [None, [1, 2]],
+            [[2], [1]],
+            [None, None],
+        )
+    ],
     "texts": [lists(v) for v in ([["ab"], []], [["a", "b"], []], [["a"], ["b"]], [["ab"], None], [[""], ["ab"]])],
 }
 MISMATCHES = [
@@ -148,6 +174,42 @@ def test_another_representation_is_the_same_content(case, number):
     kind, columns = kind_of(case), SAME[case]
     assert columns_sum([columns[number]], [kind], 7) == columns_sum([columns[0]], [kind], 7)
     assert cells(columns[number], kind).tolist() == cells(columns[0], kind).tolist()
+
+
+@pytest.mark.parametrize(
+    ("case", "number"), [(case, number) for case, columns in SAME.items() for number in range(len(columns))]
+)
+def test_a_column_has_its_sum_however_it_lies_and_no_other(case, number):
+    kind, columns = kind_of(case), SAME[case]
+    total = columns_sum([columns[0]], [kind], 7)
+    assert sums_to([columns[number]], [kind], 7, total)
+    assert not sums_to([columns[number]], [kind], 7, total ^ 1)
+    assert not sums_to([columns[number]], [kind], 8, total)
+
+
+@pytest.mark.parametrize("kind", DIFFERENT)
+def test_other_content_never_has_the_sum(kind):
+    columns = [v if isinstance(v, np.ndarray) else np.array(v, object) for v in DIFFERENT[kind]]
+    for one, other in permutations(columns, 2):
+        assert not sums_to([one], [kind], 7, columns_sum([other], [kind], 7))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.bool_, "M8[us]", "S8", ">i8"])
+def test_lists_whose_bytes_are_right_but_not_their_kind_are_told(dtype):
+    lists_of_ints = [np.array([1, 2]), np.array([3])]
+    total = columns_sum([lists(lists_of_ints)], ["ints"], 7)
+    for lie in ([lists_of_ints[0].view(dtype), lists_of_ints[1]], [item.view(dtype) for item in lists_of_ints]):
+        with contextlib.suppress(KindMismatch):
+            assert not sums_to([lists(lie)], ["ints"], 7, total)
+
+
+def test_a_stamp_is_told_by_its_digest():
+    for numbers in ([5, 5, 5], [-1, -1], [2**63 - 1]):
+        column = np.array([numbers, numbers]).T[:, 0]  # strided
+        assert column_digest(column) == constant_digest(numbers[0], len(numbers))
+        assert column_digest(column) != constant_digest(numbers[0] ^ 1, len(numbers))
+        assert column_digest(column) != constant_digest(numbers[0], len(numbers) + 1)
+        assert column_digest(np.array([*numbers[:-1], numbers[-1] ^ 1])) != constant_digest(numbers[0], len(numbers))
 
 
 @pytest.mark.parametrize("kind", DIFFERENT)
