@@ -5,27 +5,32 @@ A thread of its own, so that neither a scrape nor the supervisor ever waits for 
 """
 
 import logging
+import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from stressd import __version__
 from stressd.criteria import STATUS_CODE
-from stressd.metrics import OPS, RESTART_REASONS, WORKER_STATES
+from stressd.metrics import RESTART_REASONS, WORKER_STATES
 from stressd.node.founding import Founded
+from stressd.node.phases import PhaseLog
 from stressd.observe.node_metrics import NodeMetrics
+from stressd.observe.processes import MemoryByProcess, ProcessStatus
 from stressd.observe.status import CriterionStatus, NodeFacts, PoolFacts, Status, build_status
 from stressd.stats.table import Snapshot, Table
 from stressd.supervisor.faults import FaultSchedule
-from stressd.supervisor.resources import Tree, TreeUsage, cores, memory_limit_bytes
+from stressd.supervisor.resources import Machine, Tree, TreeUsage, cores, disk_free_bytes, memory_limit_bytes
 from stressd.supervisor.sampler import TickRing, tick
 from stressd.supervisor.supervisor import Supervisor
 from stressd.targets.protocol import TargetWithFootprint
 from stressd.verdict.evidence import Evidence, ProbeResult
+from stressd.verdict.saturation import reach_of
 from stressd.verdict.verdict import Verdict, judge
+from stressd.workload.offer import Offer, Pace
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +40,6 @@ LONG_RUN_S: Final = 3600.0
 JUDGE_EVERY_S: Final = 5.0
 FOOTPRINT_EVERY_S: Final = 10.0
 RECENT_SAMPLES: Final = 10
-SATURATED_SHARE: Final = 0.05  # of starts late or dropped ...
-SATURATED_CPU: Final = 0.9  # ... while so much of the cores was in use
 
 
 @dataclass(slots=True)
@@ -47,7 +50,9 @@ class RunState:
     phase: str = ""
     supervisor: Supervisor | None = None
     schedule: FaultSchedule | None = None
+    faults_left_out: dict[str, str] = field(default_factory=dict)
     probes: dict[str, ProbeResult] = field(default_factory=dict)
+    phases: PhaseLog | None = None
     load_start_s: float | None = None  # monotonic
     load_end_s: float | None = None
     measured_from: Snapshot | None = None
@@ -65,6 +70,7 @@ class Watch:
         metrics: NodeMetrics,
         run: RunState,
         show: Callable[[Status], None],
+        folder: str,
     ) -> None:
         self._scenario = founded.scenario
         self._record = founded.record
@@ -75,16 +81,24 @@ class Watch:
         self._cores = cores()
         self._run = run
         self._show = show
+        self._folder = folder
         self._tree = Tree()
+        self._machine = Machine()
         self._ring = TickRing()
+        self._memory = MemoryByProcess()
+        self._usage: tuple[float, TreeUsage] | None = None  # the sample before
+        self._samples = 0
+        self._verdict: str | None = None
         self._began_s = time.monotonic()
         self._recent: deque[tuple[float, Snapshot]] = deque(maxlen=RECENT_SAMPLES)
-        self._last: tuple[float, Snapshot, float] | None = None  # when, what, processor time
+        self._offer = Offer(founded.scenario, founded.record.seed)
+        self._last: tuple[float, Snapshot, float, Pace] | None = None  # when, what, processor time, starts
         self._judged_at_s = self._footprint_at_s = 0.0
         self._criteria: list[CriterionStatus] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
         metrics.set("memory_limit_bytes", memory_limit_bytes())
+        metrics.set("cpu_limit_cores", self._cores)
         self.status: Status = self._status(table.snapshot(), TreeUsage(0, 0, 0.0, {}))
 
     def start(self) -> None:
@@ -118,18 +132,12 @@ class Watch:
             faults=run.schedule.records() if run.schedule is not None else [],
             deaths=supervisor.tally.deaths if supervisor is not None else 0,
             restarts=self._restarts(),
+            outages_s=list(supervisor.tally.outages_s) if supervisor is not None else (),
+            faults_left_out=dict(run.faults_left_out),
             unresolved_workers=run.unresolved_workers,
-            saturated=self._saturated(now),
+            phases=run.phases.records(load_s, run.measured_to or now) if run.phases is not None and load_s else (),
+            reach=reach_of(self._ring.ticks(), self._scenario.warming_s, self._cores),
         )
-
-    def _saturated(self, counted: Snapshot) -> bool:
-        """Say whether the generator set the pace: starts came late or never, and no core was left to it."""
-        load = counted.rows(slice(0, self._scenario.lanes))
-        behind = load.total("operations_dropped_total") + load.total("operations_late_total")
-        done = sum(int(load.histogram("operation_latency_seconds", op).sum()) for op in OPS)
-        ticks = self._ring.ticks()
-        cpu_s, elapsed_s = sum(tick.cpu_s for tick in ticks), sum(tick.duration_s for tick in ticks)
-        return behind > SATURATED_SHARE * done and cpu_s > SATURATED_CPU * elapsed_s * self._cores
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._wait_s()):
@@ -151,20 +159,24 @@ class Watch:
         supervisor = self._run.supervisor
         usage = self._tree.sample(supervisor.pids if supervisor is not None else ())
         self._recent.append((now_s, snapshot))
-        self._take_tick(now_s, snapshot, usage)
+        processes = self._processes(now_s, usage)
+        self._take_tick(now_s, snapshot, usage, processes)
         self._export(now_s, usage)
         self._judge(now_s)
-        self.status = self._status(snapshot, usage)
+        self.status = self._status(snapshot, usage, processes)
         self._show(self.status)
 
-    def _take_tick(self, now_s: float, snapshot: Snapshot, usage: TreeUsage) -> None:
+    def _take_tick(
+        self, now_s: float, snapshot: Snapshot, usage: TreeUsage, processes: Sequence[ProcessStatus]
+    ) -> None:
         run, supervisor = self._run, self._run.supervisor
         if run.load_start_s is None or supervisor is None or run.load_end_s is not None:
             self._last = None
             return
         cpu_s = usage.cpu_s + sum(slot.cpu_of_dead_s for slot in supervisor.slots)
+        pace = self._offer.pace(snapshot, round((now_s - run.load_start_s) * 1e9))
         if self._last is not None:
-            last_s, last, last_cpu_s = self._last
+            last_s, last, last_cpu_s, last_pace = self._last
             lanes = slice(0, self._scenario.lanes)
             self._ring.append(
                 tick(
@@ -176,17 +188,22 @@ class Watch:
                     cpu_s=cpu_s - last_cpu_s,
                     workers=sum(slot.state == "running" for slot in supervisor.slots),
                     fault=run.schedule is not None and run.schedule.active(round(last_s * 1e9), round(now_s * 1e9)),
+                    pace=pace - last_pace,
+                    machine=self._machine.sample(cpu_s - last_cpu_s),
                 )
             )
-        self._last = (now_s, snapshot, cpu_s)
+        self._last = (now_s, snapshot, cpu_s, pace)
+        self._memory.take(now_s - run.load_start_s, {process.name: process.memory_bytes for process in processes})
 
     def _export(self, now_s: float, usage: TreeUsage) -> None:
         metrics = self._metrics
         metrics.set_state("state", self._run.state)
         metrics.set("tree_resident_memory_bytes", usage.rss_bytes)
         metrics.set("tree_proportional_memory_bytes", usage.pss_bytes)
+        metrics.set("disk_free_bytes", disk_free_bytes(self._folder))
+        rates = self._offer.rates(round((now_s - (self._run.load_start_s or now_s)) * 1e9))
         for pool in self._scenario.pools:
-            metrics.set("offered_rate", pool.rate or 0.0, pool.name)
+            metrics.set("offered_rate", rates[pool.name], pool.name)
             metrics.set("workers_desired", pool.processes, pool.name)
         if now_s - self._footprint_at_s >= FOOTPRINT_EVERY_S and isinstance(self._target, TargetWithFootprint):
             self._footprint_at_s = now_s
@@ -238,8 +255,34 @@ class Watch:
             CriterionStatus.of(result.criterion, result.outcome, result.value, result.why)
             for result in verdict.criteria
         ]
+        self._verdict = verdict.outcome
+        if self._stopping.is_set():  # nobody else puts the last verdict into what is shown
+            self._samples += 1
+            facts = replace(self.status.facts, verdict=self._verdict, sample=self._samples)
+            self.status = replace(self.status, criteria=self._criteria, facts=facts)
 
-    def _status(self, snapshot: Snapshot, usage: TreeUsage) -> Status:
+    def _processes(self, now_s: float, usage: TreeUsage) -> list[ProcessStatus]:
+        """Return the daemon, with whatever else it has started, and each slot."""
+        last_s, last = self._usage or (now_s, usage)
+        self._usage = (now_s, usage)
+        elapsed_s = max(now_s - last_s, 1e-3)
+        supervisor = self._run.supervisor
+        slots = []
+        for slot in supervisor.slots if supervisor is not None else ():
+            child = slot.child
+            pid, age_s = (child.pid, now_s - child.started_s) if child is not None else (None, None)
+            used, before = (sample.by_pid.get(pid or 0) for sample in (usage, last))
+            cores_used = max(0.0, used.cpu_s - before.cpu_s) / elapsed_s if used and before else 0.0
+            memory = (used.pss_bytes or used.rss_bytes) if used else 0
+            name = f"{slot.pool} {slot.spec.process}"
+            slots.append(ProcessStatus(name, str(slot.state), pid, memory, cores_used, age_s))
+        rest = max(0, (usage.pss_bytes or usage.rss_bytes) - sum(slot.memory_bytes for slot in slots))
+        total_cores = max(0.0, usage.cpu_s - last.cpu_s) / elapsed_s
+        own_cores = max(0.0, total_cores - sum(slot.cores for slot in slots))
+        return [ProcessStatus("daemon", "", os.getpid(), rest, own_cores, now_s - self._began_s), *slots]
+
+    def _status(self, snapshot: Snapshot, usage: TreeUsage, processes: Sequence[ProcessStatus] = ()) -> Status:
+        self._samples += 1
         since_s, earlier = self._recent[0] if self._recent else (time.monotonic(), snapshot)
         return build_status(
             self._facts(usage),
@@ -248,6 +291,8 @@ class Watch:
             recent_s=time.monotonic() - since_s,
             ticks=self._ring.ticks(),
             criteria=self._criteria,
+            processes=processes,
+            memory=self._memory.history(),
         )
 
     def _facts(self, usage: TreeUsage) -> NodeFacts:
@@ -270,6 +315,8 @@ class Watch:
             memory_bytes=usage.pss_bytes or usage.rss_bytes,
             memory_limit_bytes=memory_limit_bytes(),
             faults=run.schedule.records() if run.schedule is not None else (),
+            verdict=self._verdict,
+            sample=self._samples,
         )
 
     def _pools(self) -> list[PoolFacts]:

@@ -39,33 +39,41 @@ _CONFIDENCE: Final = 0.90  # pass and fail each look at one end: 5 % on that sid
 _SHOWN_SHARE: Final = 0.1  # a class that takes less of the busy time is not worth a word
 _SHOWN_HOST: Final = 0.03  # a host that changed by less is not worth one either
 _JACKKNIFE: Final = 8
+_FULL: Final = 0.1  # a machine with less of its processors idle than this is full ...
+_SHARE_OF_OTHERS: Final = 0.2  # ... because of others, if they use more than this
 _SIGMAS: Final = 1.64  # of a normal distribution, 5 % on each side
 
 
 def degradation(ticks: Sequence[Tick], warmup_s: float) -> Measured | Inconclusive:
     """Return by how many percent work per busy second fell from the load's first quarter to its last.
 
-    Ticks of the warm-up, and those with a fault at work or just over, do not count.
+    Ticks of the warm-up, those with a fault at work or just over, and those in which other programs had the machine, do
+    not count.
     """
     steady = undisturbed([tick for tick in ticks if tick.at_s - tick.duration_s >= warmup_s - 1e-6], ticks)
     windows = _windows(steady)
     if windows is None or len(windows.at_s) < _LEAST_WINDOWS:
         usable_s = sum(tick.duration_s for tick in steady)
         return Inconclusive(
-            f"{usable_s:.0f} s of load after warm-up, faults apart: too short for a trend; "
+            f"{usable_s:.0f} s of load after warm-up, faults apart{_note_of_others(ticks)}: too short for a trend; "
             f"it takes {_LEAST_WINDOWS * _WINDOW_S:.0f} s or more"
         )
     part = max(1, len(windows.at_s) // 4)
     host = _host(windows, part)
     slower = _last_against_first(windows, host, part)
     lost = Estimate(*(100 * (1 - float(np.exp(-log))) for log in slower))
-    return Measured.of(lost, _note(windows, host, part), sampled_s=float(np.ptp(windows.at_s)))
+    return Measured.of(lost, _note(windows, host, part) + _note_of_others(ticks), sampled_s=float(np.ptp(windows.at_s)))
 
 
 def undisturbed(ticks: Sequence[Tick], all_ticks: Sequence[Tick]) -> list[Tick]:
-    """Return those of `ticks` in which no fault was at work, nor within the 3 s before."""
+    """Return those of `ticks` with no fault at work, nor within the 3 s before, and with the machine not others'."""
     faulty = np.array([tick.at_s for tick in all_ticks if tick.fault])
-    return [tick for tick in ticks if not tick.fault and not _just_after(faulty, tick)]
+    return [tick for tick in ticks if not tick.fault and not _just_after(faulty, tick) and not _crowded(tick)]
+
+
+def _crowded(tick: Tick) -> bool:
+    """Whether we had to wait for a processor that another program used. One that is merely busy takes nothing away."""
+    return tick.idle < _FULL and tick.others > _SHARE_OF_OTHERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,11 @@ def _note(windows: _Windows, host: _Host, part: int) -> str:
     name = "/".join(CLASSES[heaviest]).removesuffix("/none")
     p99 = "" if np.isnan(last - first) else f"; p99 of {name} {1000 * first:.3g} → {1000 * last:.3g} ms"
     return f"times: {', '.join(told)}{p99}{_note_of(host)}" if told else ""
+
+
+def _note_of_others(ticks: Sequence[Tick]) -> str:
+    crowded_s = sum(tick.duration_s for tick in ticks if _crowded(tick))
+    return f"; {crowded_s:.0f} s left out: other programs had the machine" if crowded_s else ""
 
 
 def _note_of(host: _Host) -> str:

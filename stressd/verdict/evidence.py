@@ -15,6 +15,8 @@ class Tick:
     Counts, errors and times are of this tick alone, not since the start. `attempts` are operations whose outcome was
     not injected, `errors` those among them that failed (a violation is no error). `cpu_s` is the processor time of the
     whole tree, `cells_cpu_s` that of comparing `cells` cells of frames that were read: work that is always the same.
+    Of the machine's processors the share `idle` was nobody's, the share `others` used by programs that are not ours.
+    `offered` starts of the open pools fell due, `begun` were begun, `late` of them late.
     """
 
     at_s: float
@@ -34,6 +36,11 @@ class Tick:
     fault: bool
     cells: int = 0
     cells_cpu_s: float = 0.0
+    offered: int = 0
+    begun: int = 0
+    late: int = 0
+    idle: float = 1.0
+    others: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +56,45 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class FaultRecord:
-    """One fault as it was injected; `recovery_s` is None while good service has not come back."""
+    """One fault as it was injected; `recovery_s` is None while good service has not come back.
+
+    `on` is what was hit, where it was not all. Service has to be back within `allowed_s` of `clear_s`: of its end, or
+    that of another fault which hid the proof meanwhile.
+    """
 
     kind: str
     from_s: float
     until_s: float
     recovery_s: float | None
+    on: str = ""
+    allowed_s: float = 30.0
+    clear_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRecord:
+    """What was counted in a phase of the load, from `from_s` to `until_s`: one row for each pool, by its name.
+
+    `warmup`: it was before the end of the warm-up, and is not judged.
+    """
+
+    name: str
+    warmup: bool
+    from_s: float
+    until_s: float
+    pools: Mapping[str, Snapshot]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many operations a second the open pools were asked for, and how many were begun.
+
+    `limit` says what the load fell short by: the `target`, the `processor` of this machine, or nothing.
+    """
+
+    offered_per_s: float | None = None
+    begun_per_s: float | None = None
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +103,8 @@ class Evidence:
 
     `measured` is what the load's lanes counted after warm-up, `total` what all lanes and probes counted in the whole
     run. `ticks` cover the whole load, warm-up included. `cores` is what the process tree may use. `load_s` is how long
-    the load ran, 0 where there was none.
+    the load ran, 0 where there was none. `outages_s`: of the last deaths, from each to the next worker at work.
+    `faults_left_out`: kinds of fault that the scenario asks for and that were not injected, and why.
     """
 
     scenario: Scenario
@@ -77,5 +118,13 @@ class Evidence:
     faults: Sequence[FaultRecord]
     deaths: int
     restarts: Mapping[str, int]
+    outages_s: Sequence[float] = ()
+    faults_left_out: Mapping[str, str] = field(default_factory=dict)
     unresolved_workers: int = 0
-    saturated: bool = False
+    phases: Sequence[PhaseRecord] = ()
+    reach: Reach = Reach()
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the load that was asked for was not reached."""
+        return bool(self.reach.limit)

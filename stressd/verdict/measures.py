@@ -8,7 +8,8 @@ from typing import Final
 
 from stressd.criteria import Ability, Criterion
 from stressd.metrics import VIOLATIONS
-from stressd.scenario import Mix, Scenario
+from stressd.pools import Mix
+from stressd.scenario import Scenario
 from stressd.stats.histogram import Counts, quantiles_s
 from stressd.stats.table import Snapshot
 from stressd.targets.protocol import Abilities
@@ -18,7 +19,6 @@ from stressd.verdict.growth import MB, memory_growth
 from stressd.verdict.measured import Finding, Inconclusive, Measured, NotApplicable
 from stressd.verdict.statistics import Estimate, wilson
 
-RECOVERY_S: Final = 30.0
 _LEAST_OPERATIONS: Final = 20
 _LEAST_EXPECTED_HITS: Final = 100
 _LEAST_MEDIAN: Final = 50
@@ -73,7 +73,7 @@ def _from_probe(criterion: Criterion, probe: str, evidence: Evidence) -> Finding
 
 
 def _loads(scenario: Scenario, weight: Callable[[Mix], float]) -> bool:
-    return any(weight(pool.mix) for pool in scenario.pools)
+    return any(weight(mix) for mix in scenario.mixes)
 
 
 # --- Speed -------------------------------------------------------------------------------------------
@@ -202,24 +202,31 @@ def _minutes(ticks: Sequence[Tick]) -> list[tuple[float, int, int]]:
 
 
 def _recovery(evidence: Evidence) -> Finding:
+    without = "".join(f"; without {kind}: {why}" for kind, why in evidence.faults_left_out.items())
     if not evidence.faults:
-        return Inconclusive("no fault happened yet")
+        return Inconclusive(f"no fault happened yet{without}")
     if failed := [fault for fault in evidence.faults if _recovered(fault, evidence.load_s) is False]:
         fault = failed[0]
         took = "did not come back" if fault.recovery_s is None else f"took {fault.recovery_s:.1f} s"
-        why = f"good service {took} after {fault.kind}; {RECOVERY_S:.0f} s are allowed"
-        return Measured(0, 0, 0, why, worst_at_s=fault.until_s)
-    if any(_recovered(fault, evidence.load_s) is None for fault in evidence.faults):
-        return Inconclusive(f"the last fault ended less than {RECOVERY_S:.0f} s before the load did")
-    longest_s = max(fault.recovery_s or 0.0 for fault in evidence.faults)
+        on = f" of {fault.on}" if fault.on else ""
+        why = f"good service {took} after {fault.kind}{on}; {fault.allowed_s:g} s are allowed"
+        if len(failed) > 1:
+            why += f"; so did {len(failed) - 1} more of {len(evidence.faults)} faults"
+        return Measured(0, 0, 0, why + without, worst_at_s=fault.until_s)
+    if open_yet := [fault for fault in evidence.faults if _recovered(fault, evidence.load_s) is None]:
+        why = f"the last fault ended less than {open_yet[-1].allowed_s:g} s before the load did"
+        return Inconclusive(why + without)
+    longest = max(evidence.faults, key=lambda fault: fault.recovery_s or 0.0)
     faults = f"{len(evidence.faults)} fault{'s' if len(evidence.faults) > 1 else ''}"
-    return Measured.exactly(1, f"{faults}, good service within {longest_s:.2f} s")
+    after = f" ({longest.kind})" if len({fault.kind for fault in evidence.faults}) > 1 else ""
+    return Measured.exactly(1, f"{faults}, good service within {longest.recovery_s or 0.0:.2f} s{after}{without}")
 
 
 def _recovered(fault: FaultRecord, load_s: float) -> bool | None:
     if fault.recovery_s is not None:
-        return fault.recovery_s <= RECOVERY_S
-    return False if load_s - fault.until_s >= RECOVERY_S else None
+        return fault.recovery_s <= fault.allowed_s
+    clear_s = fault.until_s if fault.clear_s is None else fault.clear_s
+    return False if load_s - clear_s >= fault.allowed_s else None
 
 
 def _worker_deaths(evidence: Evidence) -> Finding:

@@ -15,7 +15,7 @@ import numpy as np
 from stressd.metrics import CHECKS, CLASSES, OPS, OUTCOMES
 from stressd.stats.histogram import Counts, quantiles_s
 from stressd.stats.table import Snapshot
-from stressd.verdict.evidence import Evidence, FaultRecord, ProbeResult, Tick
+from stressd.verdict.evidence import Evidence, FaultRecord, PhaseRecord, ProbeResult, Tick
 from stressd.verdict.measures import violations_of
 from stressd.verdict.verdict import CriterionResult, Verdict
 
@@ -75,12 +75,15 @@ def build_report(evidence: Evidence, verdict: Verdict, facts: RunFacts) -> Repor
         "environment": facts.environment,
         "criteria": [_criterion(result, facts.load_started_at) for result in verdict.criteria],
         "operations": {op: _operation(op, counted, counted_s) for op in OPS},
+        "pools": _pools(evidence, counted_s) if loaded else {},
+        "phases": [_phase(phase) for phase in evidence.phases],
         "verification": _verification(evidence, facts.specimens),
         "workers": _workers(evidence),
         "memory": _memory(evidence.ticks),
-        "harness": _harness(counted) | {"saturated": evidence.saturated} | dict(facts.harness),
+        "harness": _harness(counted) | _reach(evidence) | dict(facts.harness),
         "probes": {name: _probe(result) for name, result in evidence.probes.items()},
         "faults": [_fault(fault) for fault in evidence.faults],
+        "faults_left_out": dict(evidence.faults_left_out),
         "timeline": _timeline(evidence.ticks),
     }
     plain: Report = _plain(report)
@@ -134,6 +137,42 @@ def _operation(op: str, counted: Snapshot, counted_s: float) -> dict[str, Any]:
     }
 
 
+def _pools(evidence: Evidence, counted_s: float) -> dict[str, Any]:
+    """Return the operations of each pool after warm-up; those that did not happen are left out, here and in phases."""
+    pools, lane = {}, 0
+    for pool in evidence.scenario.pools:
+        rows = evidence.measured.rows(slice(lane, lane + pool.lanes))
+        pools[pool.name] = {"operations": _operations_of(rows, counted_s)}
+        lane += pool.lanes
+    return pools
+
+
+def _phase(phase: PhaseRecord) -> dict[str, Any]:
+    seconds = phase.until_s - phase.from_s
+    return {
+        "name": phase.name,
+        "warmup": phase.warmup,
+        "from_seconds": phase.from_s,
+        "until_seconds": phase.until_s,
+        "pools": {name: {"operations": _operations_of(counted, seconds)} for name, counted in phase.pools.items()},
+    }
+
+
+def _operations_of(counted: Snapshot, counted_s: float) -> dict[str, Any]:
+    each = {op: _operation(op, counted, counted_s) for op in OPS}
+    return {op: operation for op, operation in each.items() if operation["count"]}
+
+
+def _reach(evidence: Evidence) -> dict[str, Any]:
+    reach = evidence.reach
+    return {
+        "saturated": evidence.saturated,
+        "saturated_by": reach.limit or None,
+        "offered_per_second": reach.offered_per_s,
+        "reached_per_second": reach.begun_per_s,
+    }
+
+
 def _quantiles(counts: Counts) -> dict[str, float | None]:
     return dict(zip(_QUANTILES, quantiles_s(counts, tuple(_QUANTILES.values())), strict=True))
 
@@ -141,7 +180,7 @@ def _quantiles(counts: Counts) -> dict[str, float | None]:
 def _verification(evidence: Evidence, specimens: Sequence[Any]) -> dict[str, Any]:
     total, scenario = evidence.total, evidence.scenario
     acknowledged = total.total("writes_acknowledged")
-    keys = scenario.lanes * scenario.keys_per_lane
+    keys = scenario.lanes * scenario.keys_per_lane + scenario.contended_keys
     return {
         "reads_checked": total.total("reads_verified_total"),
         "reads_from_store_checked": total.total("reads_from_store"),
@@ -161,7 +200,7 @@ def _workers(evidence: Evidence) -> dict[str, Any]:
         "restarts": sum(evidence.restarts.values()),
         "restarts_by_reason": dict(evidence.restarts),
         "unresolved": evidence.unresolved_workers,
-        "recovery_seconds": [fault.recovery_s for fault in evidence.faults],
+        "recovery_seconds": list(evidence.outages_s),
     }
 
 
@@ -184,11 +223,13 @@ def _harness(counted: Snapshot) -> dict[str, Any]:
     count = sum(counted.total("operations_total", op, outcome) for op in OPS for outcome in OUTCOMES)
     target_ns = sum(counted.sum_ns("operation_service_seconds", *each) for each in CLASSES)
     busy_ns = counted.total("busy_ns")
+    checks_ns = {check: counted.total("verification_seconds_total", check) for check in CHECKS}
     return {
         "overhead_seconds_per_operation": max(0, busy_ns - target_ns) / 1e9 / count if count else None,
         "overhead_share": max(0, busy_ns - target_ns) / busy_ns if busy_ns else None,
         "content_seconds": counted.total("content_ns") / 1e9,
-        "verification_seconds": {check: counted.total("verification_seconds_total", check) / 1e9 for check in CHECKS},
+        "verification_seconds": {check: ns / 1e9 for check, ns in checks_ns.items()},
+        "verification_share": sum(checks_ns.values()) / target_ns if target_ns else None,
         "operations_late": counted.total("operations_late_total"),
         "operations_dropped": counted.total("operations_dropped_total"),
     }
@@ -206,6 +247,7 @@ def _probe(result: ProbeResult) -> dict[str, Any]:
 def _fault(fault: FaultRecord) -> dict[str, Any]:
     return {
         "kind": fault.kind,
+        "on": fault.on,
         "from_seconds": fault.from_s,
         "until_seconds": fault.until_s,
         "recovery_seconds": fault.recovery_s,
@@ -225,6 +267,8 @@ def _point(ticks: Sequence[Tick]) -> dict[str, Any]:
     return {
         "at_seconds": ticks[-1].at_s,
         "operations_per_second": sum(sum(tick.counts) for tick in ticks) / seconds if seconds else None,
+        "offered_per_second": sum(tick.offered for tick in ticks) / seconds if seconds else None,
+        "reached_per_second": sum(tick.begun for tick in ticks) / seconds if seconds else None,
         "errors": sum(tick.errors for tick in ticks),
         "injected": sum(tick.injected for tick in ticks),
         "p50_seconds": {name: _over(np.median, [row[index] for row in p50]) for index, name in enumerate(classes)},

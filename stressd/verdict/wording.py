@@ -155,7 +155,7 @@ def remarks(report: Json) -> list[str]:
     workers, harness = report["workers"], report["harness"]
     told = []
     if harness["saturated"]:
-        told.append("The generator was the bottleneck: these are its limits, not the target's.")
+        told.append(_saturation(harness))
     if report["faults"]:
         kinds = sorted({clean(fault["kind"]) for fault in report["faults"]})
         told.append(f"Not a clean run: faults were injected ({', '.join(kinds)}).")
@@ -163,10 +163,29 @@ def remarks(report: Json) -> list[str]:
         told.append(f"Worker deaths: {workers['deaths']}, restarts: {workers['restarts']}.")
     overhead_s = harness["overhead_seconds_per_operation"]
     if overhead_s is not None:
-        told.append(f"The soak's own cost: {seconds(overhead_s)} an operation.")
+        told.append(f"The soak's own cost: {seconds(overhead_s)} an operation{_checking(harness)}.")
     if report["environment"]:
         told.append(f"Ran on: {', '.join(_fact(*known) for known in report['environment'].items())}.")
     return told
+
+
+def _checking(harness: Json) -> str:
+    """Return what part of the target's time checks took, and which; nothing where a report does not say."""
+    share, spent_s = harness.get("verification_share"), harness.get("verification_seconds", {})
+    if not share:
+        return ""
+    whole_s = sum(spent_s.values())
+    each = [f"{clean(check)} {100 * share * one_s / whole_s:.1f} %" for check, one_s in spent_s.items() if one_s]
+    return f"; checks took {100 * share:.1f} % of the target's time: {', '.join(each)}"
+
+
+def _saturation(harness: Json) -> str:
+    offered, reached = harness.get("offered_per_second"), harness.get("reached_per_second")
+    if offered is None or reached is None:
+        return "The generator was the bottleneck: these are its limits, not the target's."
+    limit = "this machine's processors were in use" if harness["saturated_by"] == "processor" else "its lanes were busy"
+    rates = f"{number(reached)} of {number(offered)} operations a second"
+    return f"The load asked for was not reached: {limit} at {rates}. All figures are of that load."
 
 
 def _fact(name: str, fact: Any) -> str:

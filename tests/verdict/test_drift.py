@@ -202,6 +202,24 @@ def test_seconds_of_a_fault_and_the_three_after_it_do_not_count(made):
     assert degradation(for_good, 10).value > 90
 
 
+def test_seconds_in_which_other_programs_had_the_machine_do_not_count(made):
+    slow = [made.tick(t.at_s, p50_s=(1.0,) * 5) if t.at_s > 150 else t for t in made.quiet_ticks(220)]
+    crowded = [replace(t, idle=0.02, others=0.4) if t.at_s > 150 else t for t in slow]
+    found = degradation(crowded, 10)
+    assert found.value == pytest.approx(0)
+    assert "70 s left out: other programs had the machine" in found.note
+    ours = [replace(t, idle=0.02, others=0.1) if t.at_s > 150 else t for t in slow]
+    assert degradation(ours, 10).value > 90
+    elsewhere = [replace(t, idle=0.5, others=0.4) if t.at_s > 150 else t for t in slow]
+    assert degradation(elsewhere, 10).value > 90
+
+
+def test_a_machine_that_others_had_all_the_time_tells_nothing(made):
+    found = degradation([replace(t, idle=0.0, others=0.5) for t in made.quiet_ticks()], 10)
+    assert isinstance(found, Inconclusive)
+    assert "180 s left out: other programs had the machine" in found.reason
+
+
 def test_warm_up_does_not_count(made):
     ticks = [made.tick(t.at_s, p50_s=(1.0,) * 5) if t.at_s <= 60 else t for t in made.quiet_ticks()]
     assert degradation(ticks, 60).value == pytest.approx(0)

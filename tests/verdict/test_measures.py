@@ -191,6 +191,30 @@ def test_recovery_waits_half_a_minute_for_each_fault(healthy, faults, expected):
     assert outcome(replace(healthy, faults=records), "recovery") is expected
 
 
+def test_a_fault_may_be_given_less_time_to_recover_from(healthy):
+    record = FaultRecord("worker_kill", 90, 90, 5.1, on="main/1", allowed_s=5)
+    evidence = replace(healthy, faults=[record, replace(record, recovery_s=4.9), replace(record, recovery_s=None)])
+    assert outcome(evidence, "recovery") is Outcome.FAIL
+    assert (
+        "took 5.1 s after worker_kill of main/1; 5 s are allowed; so did 1 more of 3"
+        in found(evidence, "recovery").note
+    )
+    assert outcome(replace(healthy, faults=[replace(record, recovery_s=4.9)]), "recovery") is Outcome.PASS
+
+
+def test_the_time_to_recover_begins_when_nothing_hides_it_any_more(healthy):
+    hidden = FaultRecord("pause", 90, 93, None, clear_s=160)
+    assert outcome(replace(healthy, faults=[hidden]), "recovery") is Outcome.INCONCLUSIVE
+    assert outcome(replace(healthy, faults=[replace(hidden, clear_s=None)]), "recovery") is Outcome.FAIL
+
+
+def test_a_fault_that_could_not_be_injected_is_named(healthy):
+    without = {"disk_full": "it takes root"}
+    told = found(replace(healthy, faults_left_out=without), "recovery").note
+    assert told.endswith("; without disk_full: it takes root")
+    assert "it takes root" in found(replace(healthy, faults=[], faults_left_out=without), "recovery").reason
+
+
 def test_without_faults_there_is_nothing_to_recover_from(healthy, made):
     evidence = replace(healthy, scenario=made.scenario(faults=None), faults=[])
     assert found(evidence, "recovery") == NotApplicable("scenario has no faults")

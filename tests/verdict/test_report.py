@@ -14,7 +14,7 @@ from stressd.criteria import CRITERIA
 from stressd.errors import UsageError
 from stressd.metrics import VIOLATIONS
 from stressd.targets.protocol import Abilities
-from stressd.verdict.evidence import ProbeResult
+from stressd.verdict.evidence import ProbeResult, Reach
 from stressd.verdict.render_text import render_text
 from stressd.verdict.report_file import check_report_path, load_report, write_report
 
@@ -58,6 +58,21 @@ def text_of(report, encoding="utf-8", width=80):
 
 
 # --- JSON --------------------------------------------------------------------------------------------
+
+
+def test_a_report_says_what_part_of_the_targets_time_each_check_took(healthy, counters, report_of):
+    counted = counters()
+    counted.serve("save", "none", [0.5] * 20)
+    counted.add("verification_seconds_total", "cells", count=600_000_000)
+    counted.add("verification_seconds_total", "stamps", count=150_000_000)
+    counted.add("busy_ns", count=12_000_000_000)
+    report = report_of(replace(healthy, total=counted.snapshot(), measured=counted.snapshot()))
+    assert report["harness"]["verification_seconds"] == {"stamps": 0.15, "cells": 0.6, "scribble": 0, "confirm": 0}
+    assert report["harness"]["verification_share"] == pytest.approx(0.075)
+    told = " ".join(text_of(report).split())
+    assert "checks took 7.5 % of the target's time: stamps 1.5 %, cells 6.0 %." in told
+    del report["harness"]["verification_share"]
+    assert "checks took" not in text_of(report)
 
 
 def test_a_report_has_every_field_of_the_contract(healthy, report_of):
@@ -260,7 +275,7 @@ def test_junit_has_a_case_per_criterion_with_its_outcome(violated, report_of, tm
 
 def test_junit_never_shows_a_bad_run_as_good(healthy, report_of, tmp_path):
     """All criteria pass, and yet the generator was the bottleneck."""
-    suite, cases = junit(report_of(replace(healthy, saturated=True)), tmp_path)
+    suite, cases = junit(report_of(replace(healthy, reach=Reach(200.0, 98.7, "target"))), tmp_path)
     assert "INCONCLUSIVE" in cases["run"].find("error").get("message")
     assert suite.get("errors") == "1"
     _, cases = junit(report_of(healthy), tmp_path)

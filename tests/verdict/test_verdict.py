@@ -6,7 +6,7 @@ import pytest
 
 from stressd.criteria import CRITERIA, Outcome
 from stressd.targets.protocol import Abilities
-from stressd.verdict.evidence import ProbeResult
+from stressd.verdict.evidence import ProbeResult, Reach
 from stressd.verdict.verdict import Verdict, exit_code, judge
 
 
@@ -46,8 +46,8 @@ def test_a_worker_that_could_not_be_reaped_is_an_error(healthy):
 
 
 def test_a_saturated_generator_makes_a_pass_inconclusive_and_a_failure_stay(healthy):
-    assert judge(replace(healthy, saturated=True)).outcome == "inconclusive"
-    assert judge(replace(healthy, saturated=True, deaths=1)).outcome == "fail"
+    assert judge(replace(healthy, reach=Reach(200.0, 98.7, "target"))).outcome == "inconclusive"
+    assert judge(replace(healthy, reach=Reach(200.0, 98.7, "target"), deaths=1)).outcome == "fail"
 
 
 def test_no_data_is_never_a_pass(healthy, made, counters):
