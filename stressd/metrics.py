@@ -7,7 +7,7 @@ so that every series exists, at 0, from the first scrape.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 PREFIX: Final = "stressd_"
 
@@ -32,7 +32,8 @@ VIOLATIONS: Final = (
 STATES: Final = ("starting", "warmup", "running", "draining", "stopped")
 WORKER_STATES: Final = ("starting", "running", "degraded", "stopping")
 RESTART_REASONS: Final = ("exit", "signal", "oom", "hang", "recycle", "injected")
-FAULTS: Final = ("target_errors",)
+FaultKind = Literal["target_errors", "slow_target", "worker_kill", "pause", "file_limit", "disk_full", "read_only"]
+FAULTS: Final = get_args(FaultKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,9 @@ _LANE: Final = (
 _LANE_ONLY_INSIDE: Final = (
     Metric("inflight", "gauge", "Operation under way: its place in OPS plus one, or 0.", exported=False),
     Metric("heartbeat_ns", "gauge", "Monotonic time of the lane's last sign of life.", exported=False),
-    Metric("lane_started_ns", "gauge", "Wall-clock time the lane began.", exported=False),
-    Metric("last_good_ns", "gauge", "Monotonic start of the last good, verified operation.", exported=False),
+    Metric("last_good_ns", "gauge", "Monotonic start of the last good operation.", ("op",), _each(OPS), exported=False),
     Metric("next_start", "gauge", "Number of the next intended start this process takes.", exported=False),
+    Metric("starts_missed", "counter", "Intended starts that fell due while no process was there.", exported=False),
     Metric("arrow_bytes", "gauge", "Bytes Arrow holds in this process.", exported=False),
     Metric("cache_bytes_held", "gauge", "Bytes the target's cache holds in this process.", exported=False),
     Metric("cache_evictions_seen", "counter", "Evictions of this process's cache.", exported=False),
@@ -178,6 +179,8 @@ _NODE: Final = (
     _node("tree_resident_memory_bytes", "gauge", "Resident memory of the daemon and all its workers."),
     _node("tree_proportional_memory_bytes", "gauge", "The same, shared pages counted once (PSS)."),
     _node("memory_limit_bytes", "gauge", "Memory the process tree may use."),
+    _node("cpu_limit_cores", "gauge", "Processor cores the process tree may use."),
+    _node("disk_free_bytes", "gauge", "Bytes free on the file system of the state folder."),
     _node("arrow_allocated_bytes", "gauge", "Bytes Arrow holds, all processes."),
     _node("faults_injected_total", "counter", "Faults injected on schedule.", ("fault",), FAULTS),
     _node("recovery_seconds", "histogram", "From the end of a fault to good service.", ("fault",), FAULTS),
