@@ -28,7 +28,7 @@ DEFAULT_TTL_S: Final = 3600.0
 class EmbeddedTarget:
     """One store per process, opened by its first session and shared by all of them.
 
-    `path` is the store's folder; the other options are those of `FeatureStoreConfig`.
+    `path` is the store's folder, or its URL on an object store; the other options are those of `FeatureStoreConfig`.
     """
 
     abilities: ClassVar = Abilities(
@@ -76,7 +76,7 @@ class EmbeddedTarget:
         return TargetStats(cache["bytes"], cache["evictions"], commits, conflicts)
 
     def footprint(self) -> Footprint:
-        """Walk the store's folder."""
+        """Count what is in the store."""
         stats = self._store.stats()
         return Footprint(stats.bytes, stats.files, stats.features)
 

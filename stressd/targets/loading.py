@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from stressd.errors import TargetError
-from stressd.targets.protocol import Target, TargetSpec, abilities_of
+from stressd.targets.protocol import Abilities, Target, TargetSpec, abilities_of
 
 BUILT_IN: Final = {
     "embedded": "stressd.targets.embedded:EmbeddedTarget",
@@ -29,6 +29,11 @@ def load_target(spec: TargetSpec) -> Target:
             f"target {spec.name}: {type(target).__name__} has no {', '.join(missing)}(); a target has all of them"
         )
     return target  # type: ignore[no-any-return]  # its methods were just checked
+
+
+def abilities_of_name(name: str) -> Abilities:
+    """Return what the target of this name declares, without building it; TargetError if it cannot be imported."""
+    return abilities_of(_factory(name))
 
 
 def with_folder(spec: TargetSpec, folder: str) -> TargetSpec:

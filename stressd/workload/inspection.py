@@ -5,7 +5,6 @@ the frames of all saves again that it might have come from. One inspector a lane
 look like.
 """
 
-import sys
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -13,8 +12,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stressd.workload.canonical import Kind, KindMismatch, canonical, cells, columns_sum
-from stressd.workload.columns import all_columns, column_at, dtypes
+from stressd.workload.canonical import (
+    Kind,
+    KindMismatch,
+    canonical,
+    cells,
+    column_digest,
+    columns_sum,
+    constant_digest,
+    sums_to,
+)
+from stressd.workload.columns import all_columns, column_at, column_labels, columns_at, dtypes
 from stressd.workload.frames import MASK, STAMPS, Content, Identity
 from stressd.workload.scribble import holds_sentinel
 
@@ -51,8 +59,12 @@ class Inspector:
         self._content = content
         self._writer = writer
         self._layouts = dict(content.layouts)
-        self._known = {name: (layout.index, list(range(len(layout.index)))) for name, layout in self._layouts.items()}
+        self._known = {
+            name: (layout.index, layout.labels, list(range(len(layout.labels))))
+            for name, layout in self._layouts.items()
+        }
         self._dtypes: dict[str, list[Any]] = {}
+        self._columns: tuple[Any, list[Any]] = None, []  # of the frame that `glance` looked at last
 
     # --- Hot path --------------------------------------------------------------------------------
 
@@ -64,29 +76,39 @@ class Inspector:
         stamps = _int64(column_at(frame, places[_SEQ_AT]))
         return None if stamps is None else int(stamps[0])
 
-    def glance(self, frame: Any, name: str, key: int, seq: int, rows: int) -> int | None:
-        """Return the frame's stamped sum if columns, kinds, rows and stamps are those of that save, else None."""
+    def glance(self, frame: Any, name: str, key: int, seq: int, rows: int, full: bool = False) -> int | None:
+        """Return the frame's stamped sum if columns, kinds, rows and stamps are those of that save, else None.
+
+        `full`: `cells_right` is asked next, which sees kinds for itself.
+        """
         places = self._places(frame, name)
-        if places is None or len(frame) != rows or not self._kinds_fit(frame, name, places):
+        if places is None or len(frame) != rows or not (full or self._kinds_fit(frame, name, places)):
             return None
-        stamps = [_int64(column_at(frame, place)) for place in places[_STAMPS_FROM:]]
+        if full:
+            columns = columns_at(frame, places)
+            self._columns = frame, columns
+        else:
+            columns = [column_at(frame, place) for place in places[_STAMPS_FROM:]]
+        stamps = [_int64(column) for column in columns[_STAMPS_FROM:]]
         sums = stamps.pop()
         if sums is None:
             return None
         total = int(sums[0])
         for stamp, value in ((sums, total), *zip(stamps, (key, self._writer, seq), strict=True)):
-            if stamp is None or stamp.tobytes() != value.to_bytes(8, sys.byteorder, signed=True) * rows:
+            if stamp is None or column_digest(stamp) != constant_digest(value, rows):
                 return None
         return total
 
     def cells_right(self, frame: pd.DataFrame, name: str, key: int, seq: int, total: int) -> bool:
         """Whether the payload of a frame that passed `glance` has the stamped sum."""
-        places = self._known[name][1]
-        columns = all_columns(frame)
-        payload = [columns[place] for place in places[:_STAMPS_FROM]]
+        looked_at, columns = self._columns
+        self._columns = None, []
+        if looked_at is not frame:
+            columns = columns_at(frame, self._known[name][2])
+        payload = columns[:_STAMPS_FROM]
         identity = self._content.sum_seed(Identity(key, name, seq, self._writer))
         try:
-            return columns_sum(payload, self._layouts[name].kinds, identity) == total & MASK
+            return sums_to(payload, self._layouts[name].kinds, identity, total & MASK)
         except KindMismatch:
             return False
 
@@ -95,15 +117,14 @@ class Inspector:
         if not isinstance(frame, pd.DataFrame):
             return None
         columns = frame.columns
-        known, places = self._known[name]
-        if columns is known or columns.equals(known):
+        known, known_labels, places = self._known[name]
+        if columns.is_(known) or (have := column_labels(columns)) == known_labels:
             return places
-        have = columns.tolist()
-        expected = self._layouts[name].index.tolist()
+        expected = self._layouts[name].labels
         if len(have) != len(expected) or set(have) != set(expected):
             return None
         found = [have.index(column) for column in expected]
-        self._known[name] = columns, found
+        self._known[name] = columns, have, found
         return found
 
     def _kinds_fit(self, frame: pd.DataFrame, name: str, places: list[int]) -> bool:
@@ -123,6 +144,7 @@ class Inspector:
         places = self._places(frame, name)
         if places is None:
             return Finding("schema", 0, f"{name}: {self._columns_told(frame, name)}")
+        frame = frame.copy(deep=True)  # one that has another owner too may change while it is looked at
         if not len(frame):
             return Finding("schema", 0, f"{name}: no rows")
         kinds: tuple[Kind, ...] = (*self._layouts[name].kinds, "int", "int", "int", "int")

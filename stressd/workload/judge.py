@@ -17,6 +17,7 @@ returned:
 - *A save fails* for certain: the owner stores its bit after `save` raised, when a right store shows its value
   to nobody, before or after. Bits of older sequences are cleared before their place is used again, and read
   before the intent.
+  So if M is of a save that failed later, it was a phantom when it was seen, and is told as one.
 - *A save's outcome is unknown.* s may be it or L, until the owner has read and decided; the value it did not
   find counts as failed from then on. What a reader saw before is in M, so that flipping back is found.
 - *A process is killed between two stores.* Before the intent: nothing was saved. After it: unknown. Between
@@ -24,6 +25,7 @@ returned:
 - *A cell of M is overwritten by a slower reader.* M is too small, which allows more.
 - *A save is lost, and confirmed to be.* It is excused: readers are held to nothing until the next
   acknowledged one.
+- *A save is acknowledged with a commit number.* The owner alone compares it with the one before, both from this store.
 - *A reader confirms while the owner goes on.* The owner reads L before it saves anything newer: either it saw L,
   which is in M, or it found it lost, which is in the excuse.
 
@@ -40,7 +42,7 @@ from typing import Any, Final, NamedTuple
 from stressd.targets.protocol import Guarantees
 from stressd.workload.frames import Content, names_total
 from stressd.workload.inspection import WINDOW_BEFORE, Finding, Inspector
-from stressd.workload.ledger import ACKED, FAILED, KEY_CELLS, SLOT_CELLS, SUM, Ledger, Outcome
+from stressd.workload.ledger import ACKED, COMMIT, FAILED, KEY_CELLS, MASK, SLOT_CELLS, SUM, Ledger, Outcome
 
 Note = tuple[int, int]
 Reread = Callable[[], Mapping[str, Any] | None]
@@ -173,7 +175,7 @@ class Judge:
         rows = payload_bytes = compared = 0
         for name in names:
             frame, shape = frames.get(name), shapes[name]
-            total = inspector.glance(frame, name, key, seq, shape.rows)
+            total = inspector.glance(frame, name, key, seq, shape.rows, full)
             if total is None:
                 return None
             if full:
@@ -227,6 +229,15 @@ class Judge:
             cells=sum(shape.rows * len(self._content.layouts[name].columns) for name, shape in shapes.items()),
         )
 
+    def acknowledged(self, key: int, seq: int, commit: int | None) -> Judgement:
+        """Judge the commit number that a save was acknowledged with, before the ledger has it: a key's numbers grow."""
+        last = self._slots[key * SLOT_CELLS + COMMIT]  # plus one; 0 is none
+        if commit is None or (isinstance(commit, int) and last <= commit < MASK):
+            return RIGHT
+        after = f", and the one before it as commit {last - 1}" if last else ""
+        detail = f"save {seq} was acknowledged as commit {commit!r}{after} (a store without such numbers returns None)"
+        return Judgement("non_monotonic", seq=seq, detail=detail)
+
     def _has_failed(self, key: int, seq: int) -> bool:
         outcome = self._ledger.outcome
         return outcome(key, seq) is Outcome.FAILED and outcome(key, seq) is Outcome.FAILED  # looked at twice
@@ -240,8 +251,15 @@ class Judge:
         if found.seq < acked and excused < acked:
             return found._replace(suspect=True, detail=f"save {found.seq}, but {acked} had been acknowledged")
         if found.seq < seen and excused < seen:
-            return found._replace(kind="non_monotonic", detail=f"save {found.seq}, but {seen} had been seen")
+            return self._behind_what_was_seen(key, seen, found)
         return found
+
+    def _behind_what_was_seen(self, key: int, seen: int, found: Judgement) -> Judgement:
+        """Name a read that is older than an earlier one; unless that one was wrong: of a save that failed later."""
+        if not self._has_failed(key, seen):
+            return found._replace(kind="non_monotonic", detail=f"save {found.seq}, but {seen} had been seen")
+        self._ledger.excuse(key, seen)  # it is reported; nobody is held to it any more
+        return found._replace(kind="phantom", detail=f"save {seen} had failed, but had been seen before it did")
 
     # --- When something is missing ---------------------------------------------------------------
 

@@ -1,9 +1,11 @@
 """`verify`, without a command line: a store against what a ledger says had been acknowledged."""
 
 import glob
+import json
 from dataclasses import replace
 from datetime import date
 
+import pandas as pd
 import pytest
 
 from featurestore.movies import generate_movies
@@ -92,7 +94,10 @@ def test_what_was_acknowledged_is_there(left):
     assert (checked.keys, checked.right, checked.never_saved) == (4, 3, 1)
     assert not checked.violations
     assert checked.order_judged
-    assert next(checked.lines()) == "4 keys: 3 right, 1 never saved, 0 wrong"
+    assert list(checked.lines()) == [
+        "4 keys: 3 right, 1 never saved, 0 wrong",
+        "the newest acknowledged save: there in 3 keys, not there in 0",
+    ]
 
 
 def test_an_older_version_than_was_acknowledged_is_lost_or_stale(left):
@@ -102,6 +107,24 @@ def test_an_older_version_than_was_acknowledged_is_lost_or_stale(left):
     checked = left.check()
     assert checked.violations == {"lost": 1, "stale": 1}
     assert any("s1-00000: lost" in line for line in checked.lines())
+    assert "the newest acknowledged save: there in 1 keys, not there in 2" in list(checked.lines())
+
+
+def test_what_is_wrong_leaves_a_specimen_of_each_kind(left):
+    left.put(0, 1)
+    left.put(1, 1)  # both lost: one specimen is enough
+    left.session.save(group_name(PREFIX, 2), CONTENT.frames(1, 2).frames)
+    checked = left.check()
+    assert checked.violations == {"lost": 2, "phantom": 1}
+    folder = left.state.path / "specimens"
+    told = {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    assert set(told) == {"lost-verify.json", "phantom-verify.json"}
+    lost = told["lost-verify.json"]
+    assert (lost["group"], lost["seed"], lost["expected_seq"]) == ("s1-00000", SEED, 2)
+    for pair in lost["frames"]:
+        assert pd.read_parquet(folder / pair["expected_file"]).equals(CONTENT.frames(0, 2).frames[pair["name"]])
+        assert pd.read_parquet(folder / pair["actual_file"]).equals(CONTENT.frames(0, 1).frames[pair["name"]])
+    assert sum("specimen: " in line for line in checked.lines()) == 2
 
 
 def test_a_group_that_is_gone_is_lost(left):
@@ -142,8 +165,19 @@ def test_a_save_that_was_under_way_may_be_there_or_not(left, there, how, resolve
     checked = left.check(resolve=resolve)
     assert not checked.violations
     assert checked.settled == {how: 1}
+    assert f"  s1-00000: save 3: {how}" in list(checked.lines())
+    assert checked.there == 3
     settled = Outcome.ACKED if there else Outcome.FAILED
     assert left.ledger.outcome(0, 3) is (settled if resolve else Outcome.IN_FLIGHT)
+
+
+@pytest.mark.parametrize("resolve", [True, False])
+def test_how_a_save_under_way_ended_is_not_said_of_a_damaged_one(left, resolve):
+    left.intend(0, 3)
+    left.session.save(group_name(PREFIX, 0), CONTENT.frames(2, 2).frames)
+    checked = left.check(resolve=resolve)
+    assert checked.violations == {"phantom": 1}
+    assert checked.settled == {"still unknown": 1}
 
 
 def test_a_first_save_that_was_under_way_and_is_not_there_is_no_violation(left):
@@ -194,4 +228,4 @@ def test_a_target_without_a_session_is_told(left, monkeypatch):
 def test_of_very_many_problems_the_first_are_shown(left):
     checked = left.check()
     checked.problems = [f"problem {number}" for number in range(50)]
-    assert list(checked.lines())[-1] == "... and 30 more"
+    assert list(checked.lines())[-1] == "  ... and 30 more"

@@ -9,10 +9,12 @@ import pytest
 
 from stressd import metrics, scenario
 from stressd.targets.protocol import Guarantees
+from stressd.workload import inspection
 from stressd.workload.frames import STAMPS, MovieContent, RandomContent
+from stressd.workload.inspection import Inspector
 from stressd.workload.judge import RIGHT, Judge
 from stressd.workload.ledger import Ledger, Outcome
-from stressd.workload.scribble import SENTINEL_INT, scribble
+from stressd.workload.scribble import SENTINEL_INT, holds_sentinel, scribble
 
 KEY = 1
 SAVED = 6
@@ -259,6 +261,23 @@ def test_another_callers_edit_is_aliased_and_can_be_undone(bench):
         assert bench.read(shared).kind is None
 
 
+def test_a_frame_that_its_other_owner_edits_meanwhile_is_not_called_corrupt(bench, monkeypatch):
+    shared = bench.frames(SAVED)
+    name = bench.content.names[0]
+    looked = []
+
+    def edited_after_the_look(numbers):
+        if not looked:
+            scribble({name: shared[name]}, random.Random(1))
+        looked.append(True)
+        return holds_sentinel(numbers)
+
+    monkeypatch.setattr(inspection, "holds_sentinel", edited_after_the_look)
+    finding = Inspector(bench.content).examine(shared[name], name, KEY, [SAVED])
+    assert (finding.kind, finding.seq) == (None, SAVED), "it was right when it was looked at"
+    assert bench.read(shared).kind == "aliased"
+
+
 def test_a_cell_that_refuses_the_edit_is_protected():
     class Sealed(pd.DataFrame):
         iat = property(lambda self: SealedCells())
@@ -317,6 +336,21 @@ def test_a_save_that_failed_is_a_phantom_when_it_shows(bench, full):
     bench.ledger.ack(KEY, 8)
     assert bench.read(bench.frames(7), full).kind == "phantom"
     assert bench.read(bench.frames(8), full).kind is None
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_save_that_was_seen_before_it_failed_was_a_phantom_then_and_is_told_once(bench, full):
+    bench.begin(7)
+    assert bench.read(bench.frames(7), full).kind is None, "it may yet be acknowledged"
+    bench.ledger.fail(KEY, 7)
+    judged = bench.read(bench.frames(6), full)
+    assert judged.kind == "phantom"
+    assert "save 7 had failed" in judged.detail
+    assert bench.read(bench.frames(6), full).kind is None
+    bench.begin(8)
+    bench.ledger.ack(KEY, 8)
+    bench.answers = [bench.frames(8)]
+    assert bench.read(bench.frames(6), full).kind == "stale", "held to the next one again"
 
 
 def test_half_a_group_is_fractured(bench):
@@ -401,6 +435,22 @@ def test_a_wrong_answer_does_not_raise_what_readers_are_held_to(bench):
     bench.ledger.fail(KEY, 7)
     bench.read(bench.frames(7))
     assert bench.ledger.newest_seen(KEY) == 0
+
+
+def test_commit_numbers_of_a_key_grow(bench):
+    judge, ledger = bench.judge, bench.ledger
+    bench.begin(7)
+    assert judge.acknowledged(KEY, 7, None) == RIGHT
+    assert judge.acknowledged(KEY, 7, 0) == RIGHT, "there is no number yet"
+    ledger.ack(KEY, 7, 5)
+    bench.begin(8)
+    assert judge.acknowledged(KEY, 8, 6) == RIGHT
+    for wrong in (5, 4, 0, -1, 2**64, "6", 6.0):
+        judged = judge.acknowledged(KEY, 8, wrong)
+        assert judged.kind == "non_monotonic", wrong
+        assert "the one before it as commit 5" in judged.detail
+    assert judge.acknowledged(KEY, 8, None) == RIGHT, "a store need not have any"
+    assert judge.acknowledged(KEY + 1, 1, -1).kind == "non_monotonic"
 
 
 # --- Weaker claims ---------------------------------------------------------------------------------
