@@ -19,26 +19,29 @@ PACKAGES = ("stressd", "featurestore")
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("node",),
+    ("node", "selftest"),
     ("supervisor", "observe", "verdict", "console", "render"),
     ("worker",),
     ("workload", "targets", "stats"),
     ("options", "scenario_file"),
     ("scenario",),
+    ("pools",),
+    ("parts",),
     ("criteria",),
     ("metrics",),
-    ("errors", "durations", "spelling", "files", "logs"),
+    ("logs",),
+    ("errors", "durations", "spelling", "files", "redaction"),
     ("__init__",),
 )
 
 # A library, or a part of one, and the only files that may import it. The longest entry that fits decides.
 HOMES = {
     "prometheus_client": ("stressd/observe/*",),
-    "starlette": ("stressd/observe/*",),
-    "uvicorn": ("stressd/observe/*",),
+    "h11": ("stressd/observe/connections.py",),
     "psutil": ("stressd/supervisor/resources.py",),
-    "yaml": ("stressd/scenario_file/*",),
-    "rich": ("stressd/console.py", "stressd/console/*", "stressd/verdict/*"),
+    "yaml": ("stressd/scenario_file/*", "stressd/render/yaml_text.py"),
+    "rich": ("stressd/console.py", "stressd/console/*", "stressd/verdict/*", "stressd/selftest/showing.py"),
+    "obstore": ("featurestore/objects/bucket.py",),
     "featurestore": ("featurestore/*", "stressd/targets/embedded.py"),
     "featurestore.movies": (
         "featurestore/*",
@@ -222,7 +225,7 @@ def test_an_import_against_the_direction_is_found(tree, file, text, breach):
     ("file", "text"),
     [
         ("stressd/worker/loop.py", "import prometheus_client.core"),
-        ("stressd/node.py", "from starlette.applications import Starlette"),
+        ("stressd/node.py", "from h11 import Connection"),
         ("stressd/supervisor/states.py", "import psutil"),
         ("stressd/cli.py", "import yaml"),
         ("stressd/targets/memory.py", "from featurestore import SimpleFeatureStore"),
@@ -278,7 +281,7 @@ def tree(tmp_path):
     add("stressd/__init__.py", "")
     add("featurestore/movies/__init__.py", "from featurestore import errors\nimport pandas")
     add("featurestore/errors.py", "")
-    add("stressd/observe/server.py", "import stressd.verdict\nimport uvicorn")
+    add("stressd/observe/server.py", "import stressd.verdict\nimport prometheus_client")
     add("stressd/verdict/__init__.py", "import rich\nfrom stressd.errors import StressdError")
     add.root = tmp_path
     return add

@@ -68,6 +68,8 @@ def test_the_wheel_declares_what_the_project_declares(wheel_files, pyproject):
     assert b"Apache License" in wheel_files[f"{info}/licenses/LICENSE"]
     assert metadata["Requires-Python"] == pyproject["project"]["requires-python"]
     declared = {str(Requirement(text)) for text in pyproject["project"]["dependencies"]}
+    for extra, texts in pyproject["project"]["optional-dependencies"].items():
+        declared |= {str(Requirement(f"{text}; extra == '{extra}'")) for text in texts}
     assert {str(Requirement(text)) for text in metadata.get_all("Requires-Dist")} == declared
     assert b"stressd = stressd.cli:main" in wheel_files[f"{info}/entry_points.txt"]
 
@@ -84,6 +86,9 @@ def test_the_installed_wheel_runs_without_its_source(wheel, tmp_path):
     where = python("-c", "import stressd, featurestore; print(stressd.__file__, featurestore.__file__)")
     assert [Path(path).parent.parent for path in where.split()] == [site, site]
     assert "soak" in python("-m", "stressd", "scenarios")
+    soaked = python("-m", "stressd", "run", "smoke", "--duration", "4", "--listen", "127.0.0.1:0", "--quiet")
+    assert "no violation" in soaked
+    assert (elsewhere / "stressd-data" / "run.json").is_file()
 
 
 def locked(path):
@@ -101,6 +106,7 @@ def locked(path):
 LOCKS = {  # lock: the dependency groups that it must cover besides the project's own dependencies
     "run.txt": ("build",),
     "dev.txt": ("build", "test", "check"),
+    "bench.txt": ("bench",),
     "pandas2.txt": ("test",),
 }
 
@@ -119,7 +125,23 @@ def test_a_lock_covers_what_the_project_asks_for(project_root, pyproject, name, 
         )
 
 
-@pytest.mark.parametrize("name", LOCKS)
+def test_the_development_lock_covers_the_extras(project_root, pyproject):
+    pins = locked(project_root / "requirements" / "dev.txt")
+    for texts in pyproject["project"]["optional-dependencies"].values():
+        for requirement in map(Requirement, texts):
+            versions = [version for version, _ in pins[canonicalize_name(requirement.name)]]
+            assert all(requirement.specifier.contains(version) for version in versions), f"{requirement}; make lock"
+
+
+def test_the_lock_of_the_s3_server_covers_what_it_is_made_of(project_root):
+    pins = locked(project_root / "requirements" / "s3server.txt")
+    wanted = (project_root / "requirements" / "s3server.in").read_text().splitlines()
+    for requirement in [Requirement(line) for line in wanted if not line.startswith("#")]:
+        versions = [version for version, _ in pins[canonicalize_name(requirement.name)]]
+        assert all(requirement.specifier.contains(version) for version in versions), f"{requirement}; make lock"
+
+
+@pytest.mark.parametrize("name", [*LOCKS, "s3server.txt"])
 def test_a_lock_holds_versions_and_hashes_only(project_root, name):
     path = project_root / "requirements" / name
     for package, pins in locked(path).items():

@@ -210,7 +210,8 @@ def at_link(name, args):
 
 
 def at_log_sync(name, args):
-    return name == "sync_folder" and args[0].endswith("/log")
+    """After its link: another's is synced before."""
+    return name == "sync_folder" and args[0].endswith("/log") and len(os.listdir(args[0])) == 2
 
 
 def at_pin(name, args):
