@@ -200,7 +200,8 @@ class Writer:
         self._settled.update(folder for folder, _ in new)
 
     def _publish(self, save: _Transaction) -> Manifest:
-        if self._undisturbed and self._is_published(save):  # nobody seems to be there to take turns with
+        alone = self._undisturbed and self._disk.stat(self._layout.recovering) is None
+        if alone and self._is_published(save):  # nobody seems to be there to take turns with
             return save.following
         with self._turn.hold():
             for attempt in range(_TRIES):

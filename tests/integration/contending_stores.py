@@ -77,7 +77,7 @@ class Races(Counted):
 class RacingSession(CountedSession):
     def save(self, group, features):
         number = self.number(group) + 1
-        time.sleep(0.002)
+        time.sleep(0.02)
         self.put(group, number, features)
         return number
 

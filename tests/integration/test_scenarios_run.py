@@ -115,7 +115,8 @@ def test_a_built_in_scenario_runs_and_says_why_if_it_does_not_pass(shortened, na
         assert found["error"] is None, probe
     assert report["probes"].keys() == {*report["scenario"]["probes"]["before"], *report["scenario"]["probes"]["after"]}
     verification = report["verification"]
-    assert verification["writes_verified"] == verification["writes_acknowledged"], "each is read at least once"
+    if not report["scenario"].get("contended_keys"):  # such a key may be saved again before anybody read it
+        assert verification["writes_verified"] == verification["writes_acknowledged"], "each is read at least once"
     if report["scenario"]["pools"]:
         assert report["operations"]["read"]["count"] > 20
 
