@@ -50,7 +50,8 @@ def test_every_option_of_run_arrives():
     line = """
         run max --duration 24h --target my.module:Store --target-option url=redis://x?a=b --target-option n=2
         --state /tmp/s --movies m.csv --processes 3 --threads 5 --rate 1e3 --seed 7 --set pools[0].rate=-5
-        --listen [::1]:0 --tls-cert c.pem --tls-key k.pem --token-file t --linger 90s --report a.json --report b.xml --report c.md --strict
+        --listen [::1]:0 --tls-cert c.pem --tls-key k.pem --token-file t --linger 90s
+        --report a.json --report b.xml --report c.md --strict
         --stop-on-violation --allow-host-faults --quiet --log-format json --log-level DEBUG
     """
     options = parse(line.split(), {})

@@ -5,6 +5,8 @@ judged while a load runs; with `resolve`, saves whose outcome nobody knew are se
 meanwhile.
 """
 
+import logging
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,7 +33,10 @@ from stressd.workload.ledger import Ledger, Outcome
 from stressd.workload.movie_tables import MovieTables
 from stressd.workload.specimen import write_specimen
 
+log = logging.getLogger(__name__)
+
 SHOWN: Final = 20
+_AGAIN_S: Final = (0.1, 0.5)  # before a read that raised is asked again
 
 
 @dataclass(slots=True)
@@ -214,7 +219,18 @@ class _Checker:
         return self._judge.confirm(key, note, judged, lambda: self._read(key)) if judged.suspect else judged
 
     def _read(self, key: int) -> Frames | None:
+        """Read the key; one that raises is asked again, since a store may be out of reach for a moment."""
         self._last_read = None
+        for again_s in _AGAIN_S:
+            try:
+                self._last_read = self._read_or_none(key)
+            except TargetCorrupt:
+                raise  # an answer, and no error
+            except Exception as error:  # noqa: BLE001 - the last one is told
+                log.info("%s cannot be read, asked again: %s", self._group(key), error)
+                time.sleep(again_s)
+            else:
+                return self._last_read
         self._last_read = self._read_or_none(key)
         return self._last_read
 

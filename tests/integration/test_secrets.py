@@ -67,7 +67,7 @@ def options_of(tmp_path):
 def test_a_run_that_fails_and_finds_violations_tells_no_secret(tmp_path):
     target = write_target(tmp_path, *INDISCREET)
     reports = [tmp_path / f"report.{kind}" for kind in ("json", "md", "xml")]
-    scenario = write_scenario(tmp_path, duration_s=3, warmup_s=0, criteria={"omit": []})
+    scenario = write_scenario(tmp_path, duration_s=8, warmup_s=0, criteria={"omit": []})
     arguments = [*target, *options_of(tmp_path), "--log-level", "debug", "--linger", "60"]
     arguments += [word for report in reports for word in ("--report", report)]
     arguments += ["--token-file", tmp_path / "token"]

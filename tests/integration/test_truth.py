@@ -31,6 +31,7 @@ SHAPES = (  # of frames, and how many keys a lane has: from all lanes at a few k
     {"content": {"kind": "movies", "rows": [1, 5], "names": ["basic", "text"]}, "keys_per_lane": 2},
     {"content": {"kind": "random", "rows": 2, "columns": 1, "names": 3}, "keys_per_lane": 40},
 )
+ENOUGH_TO_ERR = 5_000  # reads, beside which a store that errs now and then surely does
 MIX = {"generate": 0, "save": 12, "read": 58, "read_store": 20, "scrub": 10}
 
 
@@ -112,7 +113,8 @@ def soak(folder, store, reads, draw):
         "errors": sum(operation["errors"] for operation in report["operations"].values()),
     }
     assert told["reads"] >= reads
-    assert (told["errors"] > 0) >= store.errs, told
+    if reads >= ENOUGH_TO_ERR:
+        assert (told["errors"] > 0) >= store.errs, told
     if store.shared:
         assert told["across"] > 0
         assert told["kills"] > 0
