@@ -335,17 +335,21 @@ class Lane:
         return self._scribbles % self.parts.scribble_every == 0
 
     def _scribble(self, key: int, frames: Frames) -> None:
-        """Edit a cell of a frame that is ours, read the key again, put it back: nobody else may have seen the edit."""
+        """Edit a cell of a frame that is ours, read the key again, put it back: nobody else may have seen the edit.
+
+        That read is an operation like any other, its time the target's and its checks theirs.
+        """
         row, began = self._row, _now()
         counted_ns = sum(row[check] for check in _CHECKS_OF_A_READ)
+        elsewhere_ns = 0
         edit = scribble(frames, self._draw)
         if edit is not None and edit.protected:
             row[cells.PROTECTED] += 1
         elif edit is not None:
-            self.read(key, full=True)
+            elsewhere_ns = self.read(key, full=True).service_ns
             edit.restore()
-        counted_ns -= sum(row[check] for check in _CHECKS_OF_A_READ)  # what the read's own checks took counts as theirs
-        row[cells.CHECK_NS["scribble"]] += _now() - began + counted_ns
+        elsewhere_ns += sum(row[check] for check in _CHECKS_OF_A_READ) - counted_ns
+        row[cells.CHECK_NS["scribble"]] += max(0, _now() - began - elsewhere_ns)
 
     def _verified(self, key: int, judged: Judgement, source: str) -> None:
         row, parts = self._row, self.parts

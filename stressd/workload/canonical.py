@@ -17,7 +17,8 @@ Widths, units, time zones, containers, dictionaries and offsets do not count. An
 here have no state: any thread.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, Literal
@@ -40,6 +41,7 @@ _NULL_BOOL: Final = 2
 _NULL_LENGTH: Final = -1
 _NANOSECONDS: Final = 1000
 _SPREAD: Final = 0x1E3779B97F4A7C15
+_ORDER: Final[tuple[Kind, ...]] = ("int", "float", "bool", "instant", "text", "ints", "texts")
 _UNITS_US: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -63,47 +65,74 @@ def canonical(values: Any, kind: Kind) -> Buffers:
         raise KindMismatch(f"not of kind {kind}: {error}") from error
 
 
-def columns_sum(columns: Iterable[Any], kinds: Sequence[Kind], seed: int) -> int:
-    """Return the 64-bit sum of the columns' canonical form, in the order given, under the seed (64 bits, unsigned)."""
-    hasher = xxhash.xxh3_64(seed=seed)
-    update = hasher.update
-    for values, kind in zip(columns, kinds, strict=True):
-        for buffer in canonical(values, kind):
-            update(buffer)
-    return hasher.intdigest()
+@lru_cache(maxsize=256)
+def in_order(kinds: tuple[Kind, ...]) -> tuple[int, ...]:
+    """Return the places of columns in the order in which they are summed: by kind, then as they stand.
+
+    pandas keeps columns of one type side by side in that order: whole blocks are summed at once.
+    """
+    return tuple(sorted(range(len(kinds)), key=lambda place: _ORDER.index(kinds[place])))
 
 
-def sums_to(columns: Sequence[Any], kinds: Sequence[Kind], seed: int, total: int) -> bool:
+def columns_sum(columns: Sequence[Any], kinds: Sequence[Kind], seed: int) -> int:
+    """Return the 64-bit sum of the columns' canonical form under the seed (64 bits, unsigned)."""
+    places = in_order(tuple(kinds))
+    return _canonical_sum([columns[place] for place in places], [kinds[place] for place in places], seed)
+
+
+def sums_to(parts: Sequence[Any], kinds: Sequence[Kind], seed: int, total: int) -> bool:
     """Whether `columns_sum` of the columns is `total`; all their bytes are read. KindMismatch as there.
 
+    `parts` are columns in the order of `in_order`, or several of a kind that lies as it is, a row a column.
     Where they are of content's own types, no canonical form is made first: bytes that have the sum of the canonical
     form are in it. Only others may still be the same in another form.
     """
-    return _sum_as_they_lie(columns, kinds, seed) == total or columns_sum(columns, kinds, seed) == total
+    return _sum_as_they_lie(parts, kinds, seed) == total or _canonical_sum(parts, kinds, seed) == total
 
 
-def _sum_as_they_lie(columns: Sequence[Any], kinds: Sequence[Kind], seed: int) -> int:
+def lies_as_it_is(kind: Kind) -> bool:
+    """Whether the canonical form of a column of that kind is what numpy has in memory, most of the time."""
+    return kind in _LIES_AS
+
+
+def _canonical_sum(parts: Sequence[Any], kinds: Sequence[Kind], seed: int) -> int:
+    hasher = xxhash.xxh3_64(seed=seed)
+    for values, kind in zip(parts, kinds, strict=True):
+        _add(hasher.update, values, kind)
+    return hasher.intdigest()
+
+
+def _sum_as_they_lie(parts: Sequence[Any], kinds: Sequence[Kind], seed: int) -> int:
     hasher = xxhash.xxh3_64(seed=seed)
     update = hasher.update
-    for values, kind in zip(columns, kinds, strict=True):
+    for values, kind in zip(parts, kinds, strict=True):
         lies_as = _LIES_AS.get(kind)
         if type(values) is np.ndarray and values.dtype is lies_as and values.flags.c_contiguous:
             update(values)  # type: ignore[arg-type]  # an array is a buffer, whatever its stubs say
         else:
-            for buffer in canonical(values, kind):
-                update(buffer)
+            _add(update, values, kind)
     return hasher.intdigest()
 
 
-def column_digest(numbers: Ints) -> int:
-    """Return a 64-bit digest of an int64 column as it lies."""
+def _add(update: Callable[[Any], None], values: Any, kind: Kind) -> None:
+    for column in values if getattr(values, "ndim", 1) > 1 else (values,):
+        for buffer in canonical(column, kind):
+            update(buffer)
+
+
+def digest(numbers: Ints) -> int:
+    """Return a 64-bit digest of an int64 column, or of several one after the other, as they lie."""
     return xxhash.xxh3_64_intdigest(np.ascontiguousarray(numbers))  # type: ignore[arg-type]  # as above
 
 
 @lru_cache(maxsize=4096)
-def constant_digest(number: int, rows: int) -> int:
-    """Return what `column_digest` makes of so many rows of one number."""
-    return column_digest(np.full(rows, number))
+def constant_digest(rows: int, *numbers: int) -> int:
+    """Return what `digest` makes of a column of so many rows of each number, one after the other.
+
+    Made as bytes: an array's own way to fill itself lends the interpreter's lock.
+    """
+    columns = [number.to_bytes(8, sys.byteorder, signed=True) * rows for number in numbers]
+    return xxhash.xxh3_64_intdigest(b"".join(columns))
 
 
 def cells(values: Any, kind: Kind) -> Ints:

@@ -5,10 +5,12 @@ to the arrays costs under one; where a future pandas has it no longer, the publi
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
+
+from stressd.workload.canonical import Kind
 
 
 def _array_by_series(frame: pd.DataFrame, place: int) -> Any:
@@ -37,23 +39,53 @@ column_at: Callable[[pd.DataFrame, int], Any] = getattr(pd.DataFrame, "_get_colu
 _each_column: Callable[[pd.DataFrame], Any] = getattr(pd.DataFrame, "_iter_column_arrays", _arrays_by_series)
 
 
-def columns_at(frame: pd.DataFrame, places: Sequence[int]) -> list[Any]:
-    """Return the values of the columns at these places, in their order, not copies.
+class Run(NamedTuple):
+    """Columns that lie side by side in one block of pandas', from `first` up to `end`; one column alone without."""
 
-    pandas keeps columns of one type side by side; all of them taken at once cost half of what they cost one by one.
+    block: int
+    first: int
+    end: int | None = None
+
+
+def lying_of(frame: pd.DataFrame) -> bytes | None:
+    """Return how the frame's columns lie in pandas' blocks: the same for frames that lie alike; None if unknown."""
+    try:
+        manager: Any = frame._mgr  # noqa: SLF001 - as above; a pandas without it is asked column by column
+        lying: bytes = manager.blknos.tobytes() + manager.blklocs.tobytes()
+    except AttributeError:
+        return None
+    return lying
+
+
+def runs_of(
+    frame: pd.DataFrame, places: Sequence[int], kinds: Sequence[Kind], join: Callable[[Kind], bool]
+) -> list[tuple[Kind, Run]]:
+    """Return where the columns at these places lie, in their order, each run with its kind; `lying_of` must have known.
+
+    Neighbours in one block become one run where they are of one kind that is to `join`.
     """
-    blocks = getattr(getattr(frame, "_mgr", None), "blocks", None)
-    if blocks is None:
-        return [column_at(frame, place) for place in places]
-    arrays: list[Any] = [None] * frame.shape[1]
-    for block in blocks:
-        values, its_places = block.values, block.mgr_locs.as_array.tolist()
-        if values.ndim == 1:
-            arrays[its_places[0]] = values
-            continue
-        for place, row in zip(its_places, values, strict=True):
-            arrays[place] = row
-    return [arrays[place] for place in places]
+    blocks, rows = frame._mgr.blknos.tolist(), frame._mgr.blklocs.tolist()  # noqa: SLF001 - see `lying_of`
+    runs: list[tuple[Kind, Run]] = []
+    for place, kind in zip(places, kinds, strict=True):
+        block, row = blocks[place], rows[place]
+        last_kind, last = runs[-1] if runs else (None, None)
+        if last is not None and (last_kind, last.block, last.end) == (kind, block, row):
+            runs[-1] = kind, last._replace(end=row + 1)
+        else:
+            runs.append((kind, Run(block, row, row + 1 if join(kind) else None)))
+    return runs
+
+
+def run_values(frame: pd.DataFrame, runs: Sequence[Run]) -> list[Any]:
+    """Return the values of each run, not copies: a row a column, or the one column itself."""
+    blocks = frame._mgr.blocks  # noqa: SLF001 - see `lying_of`
+    return [_values(blocks[block].values, first, end) for block, first, end in runs]
+
+
+def _values(values: Any, first: int, end: int | None) -> Any:
+    if values.ndim == 1:
+        return values
+    return values[first] if end is None else values[first:end]
 
 
 def all_columns(frame: pd.DataFrame) -> list[Any]:

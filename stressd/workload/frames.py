@@ -16,7 +16,7 @@ import pandas as pd
 import xxhash
 
 from stressd import scenario
-from stressd.workload.canonical import Kind
+from stressd.workload.canonical import Kind, in_order
 from stressd.workload.movie_tables import MovieTables, Span
 
 STAMPS: Final = ("_key", "_writer", "_seq", "_sum")
@@ -152,7 +152,7 @@ class _Seeded:
         raise NotImplementedError
 
     def _payload(self, frame: Identity, rows: int, hasher: Any) -> dict[str, Any]:
-        """Return the payload columns, and feed the hasher with their canonical buffers in order."""
+        """Return the payload columns, and feed the hasher with their canonical buffers, `in_order`."""
         raise NotImplementedError
 
 
@@ -221,13 +221,11 @@ class MovieContent(_Seeded):
     def _payload(self, frame: Identity, rows: int, hasher: Any) -> dict[str, Any]:  # noqa: ARG002 - told by the runs
         table = self._tables.tables[frame.name]
         runs = self._tables.rows(frame.name, self._spans(frame.key, frame.seq))
-        update = hasher.update
-        payload = {}
-        for column_name, column in zip(table.names, table.columns, strict=True):
-            payload[column_name], buffers = column.take(runs)
-            for buffer in buffers:
-                update(buffer)
-        return payload
+        taken = [column.take(runs) for column in table.columns]
+        for place in in_order(table.kinds):
+            for buffer in taken[place][1]:
+                hasher.update(buffer)
+        return {name: values for name, (values, _) in zip(table.names, taken, strict=True)}
 
     def coverage(self, saves: Mapping[int, int]) -> float:
         """Return the share of all movies that were used, given how many saves each key has had."""

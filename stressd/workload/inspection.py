@@ -6,6 +6,7 @@ look like.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,12 +18,23 @@ from stressd.workload.canonical import (
     KindMismatch,
     canonical,
     cells,
-    column_digest,
     columns_sum,
     constant_digest,
+    digest,
+    in_order,
+    lies_as_it_is,
     sums_to,
 )
-from stressd.workload.columns import all_columns, column_at, column_labels, columns_at, dtypes
+from stressd.workload.columns import (
+    Run,
+    all_columns,
+    column_at,
+    column_labels,
+    dtypes,
+    lying_of,
+    run_values,
+    runs_of,
+)
 from stressd.workload.frames import MASK, STAMPS, Content, Identity
 from stressd.workload.scribble import holds_sentinel
 
@@ -52,6 +64,17 @@ class Finding(NamedTuple):
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Lying:
+    """Where the parts of a frame lie whose columns are at `places`: payload in the order of its sum, and stamps."""
+
+    lying: bytes
+    places: list[int]
+    payload: list[Run]
+    kinds: list[Kind]
+    stamps: list[Run]
+
+
 class Inspector:
     """Inspects frames of one content. For one thread."""
 
@@ -64,7 +87,7 @@ class Inspector:
             for name, layout in self._layouts.items()
         }
         self._dtypes: dict[str, list[Any]] = {}
-        self._columns: tuple[Any, list[Any]] = None, []  # of the frame that `glance` looked at last
+        self._lies: dict[str, _Lying] = {}
 
     # --- Hot path --------------------------------------------------------------------------------
 
@@ -73,8 +96,11 @@ class Inspector:
         places = self._places(frame, name)
         if places is None or not len(frame):
             return None
-        stamps = _int64(column_at(frame, places[_SEQ_AT]))
-        return None if stamps is None else int(stamps[0])
+        try:
+            stamps, *nulls = canonical(column_at(frame, places[_SEQ_AT]), "int")
+        except KindMismatch:
+            return None
+        return None if nulls else int(stamps[0])
 
     def glance(self, frame: Any, name: str, key: int, seq: int, rows: int, full: bool = False) -> int | None:
         """Return the frame's stamped sum if columns, kinds, rows and stamps are those of that save, else None.
@@ -84,33 +110,60 @@ class Inspector:
         places = self._places(frame, name)
         if places is None or len(frame) != rows or not (full or self._kinds_fit(frame, name, places)):
             return None
-        if full:
-            columns = columns_at(frame, places)
-            self._columns = frame, columns
-        else:
-            columns = [column_at(frame, place) for place in places[_STAMPS_FROM:]]
-        stamps = [_int64(column) for column in columns[_STAMPS_FROM:]]
-        sums = stamps.pop()
-        if sums is None:
+        stamps = self._stamps(frame, name, places)
+        if stamps is None:
             return None
-        total = int(sums[0])
-        for stamp, value in ((sums, total), *zip(stamps, (key, self._writer, seq), strict=True)):
-            if stamp is None or column_digest(stamp) != constant_digest(value, rows):
-                return None
-        return total
+        total = int(stamps[-1][0])
+        right = digest(stamps) == constant_digest(rows, key, self._writer, seq, total)
+        return total if right else None
 
     def cells_right(self, frame: pd.DataFrame, name: str, key: int, seq: int, total: int) -> bool:
         """Whether the payload of a frame that passed `glance` has the stamped sum."""
-        looked_at, columns = self._columns
-        self._columns = None, []
-        if looked_at is not frame:
-            columns = columns_at(frame, self._known[name][2])
-        payload = columns[:_STAMPS_FROM]
         identity = self._content.sum_seed(Identity(key, name, seq, self._writer))
+        payload, kinds = self._payload(frame, name)
         try:
-            return sums_to(payload, self._layouts[name].kinds, identity, total & MASK)
+            return sums_to(payload, kinds, identity, total & MASK)
         except KindMismatch:
             return False
+
+    def _stamps(self, frame: pd.DataFrame, name: str, places: list[int]) -> NDArray[np.int64] | None:
+        """Return the stamp columns as int64, a row a column; None if one of them is no column of int without nulls."""
+        layout = self._lying(frame, name, places)
+        if layout is not None and len(layout.stamps) == 1:
+            (together,) = run_values(frame, layout.stamps)
+            if together.dtype == _INT64:
+                return together  # type: ignore[no-any-return]  # of pandas' own keeping
+        try:
+            each = [canonical(column_at(frame, place), "int") for place in places[_STAMPS_FROM:]]
+        except KindMismatch:
+            return None
+        return np.stack([numbers for numbers, *_ in each]) if all(len(parts) == 1 for parts in each) else None
+
+    def _payload(self, frame: pd.DataFrame, name: str) -> tuple[list[Any], Sequence[Kind]]:
+        """Return the payload as `sums_to` takes it, with the kind of each part."""
+        places, kinds = self._known[name][2], self._layouts[name].kinds
+        layout = self._lying(frame, name, places)
+        if layout is not None:
+            return run_values(frame, layout.payload), layout.kinds
+        order = in_order(kinds)
+        return [column_at(frame, places[i]) for i in order], [kinds[i] for i in order]
+
+    def _lying(self, frame: pd.DataFrame, name: str, places: list[int]) -> _Lying | None:
+        """Return where payload and stamps lie in the frame; frames of one name mostly lie alike."""
+        lying = lying_of(frame)
+        if lying is None:
+            return None
+        known = self._lies.get(name)
+        if known is None or known.lying != lying or known.places is not places:
+            kinds = self._layouts[name].kinds
+            order = in_order(kinds)
+            ordered = [kinds[i] for i in order]
+            payload = runs_of(frame, [places[i] for i in order], ordered, lies_as_it_is)
+            stamps = runs_of(frame, places[_STAMPS_FROM:], ["int"] * len(STAMPS), lies_as_it_is)
+            known = self._lies[name] = _Lying(
+                lying, places, [run for _, run in payload], [kind for kind, _ in payload], [run for _, run in stamps]
+            )
+        return known
 
     def _places(self, frame: Any, name: str) -> list[int] | None:
         """Return where the expected columns stand in the frame; None if it does not have exactly those."""
@@ -226,17 +279,6 @@ class Inspector:
     def _first(self, same: NDArray[np.bool_], name: str) -> str:
         column, row = (int(places[0]) for places in np.nonzero(~same)) if not same.all() else (0, 0)
         return f"{self._layouts[name].index[column]}[{row}]"
-
-
-def _int64(values: Any) -> NDArray[np.int64] | None:
-    """Return a stamp column as int64, None if it is no column of int without nulls."""
-    if type(values) is np.ndarray and values.dtype == _INT64:
-        return values
-    try:
-        numbers, *nulls = canonical(values, "int")
-    except KindMismatch:
-        return None
-    return None if nulls else numbers
 
 
 def _may_hold(dtype: Any, kind: Kind) -> bool:

@@ -3,7 +3,7 @@
 Byte layout, little-endian, all cells u64 unless said otherwise:
 
     0      magic "STRESSDL"
-    8      version 1
+    8      version 2
     16     keys
     24     writers
     32     run id, 64 bytes of ASCII, zero-padded
@@ -39,7 +39,7 @@ from typing import Final, NamedTuple, Self
 import xxhash
 
 MAGIC: Final = int.from_bytes(b"STRESSDL", "little")
-VERSION: Final = 1
+VERSION: Final = 2  # grows with the way sums are made, too: those of another could not be judged
 HEADER_BYTES: Final = 4096
 SLOT_BYTES: Final = 64
 SLOT_CELLS: Final = SLOT_BYTES // 8

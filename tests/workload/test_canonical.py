@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stressd.workload.canonical import KindMismatch, cells, column_digest, columns_sum, constant_digest, sums_to
+from stressd.workload.canonical import KindMismatch, cells, columns_sum, constant_digest, digest, sums_to
 
 NAN_WITH_PAYLOAD = np.array([0x7FF8_0000_DEAD_BEEF], np.uint64).view(np.float64)[0]
 INSTANTS = ["2020-02-29 12:00:00.123", None, "1969-07-20"]
@@ -206,10 +206,10 @@ def test_lists_whose_bytes_are_right_but_not_their_kind_are_told(dtype):
 def test_a_stamp_is_told_by_its_digest():
     for numbers in ([5, 5, 5], [-1, -1], [2**63 - 1]):
         column = np.array([numbers, numbers]).T[:, 0]  # strided
-        assert column_digest(column) == constant_digest(numbers[0], len(numbers))
-        assert column_digest(column) != constant_digest(numbers[0] ^ 1, len(numbers))
-        assert column_digest(column) != constant_digest(numbers[0], len(numbers) + 1)
-        assert column_digest(np.array([*numbers[:-1], numbers[-1] ^ 1])) != constant_digest(numbers[0], len(numbers))
+        assert digest(column) == constant_digest(len(numbers), numbers[0])
+        assert digest(column) != constant_digest(len(numbers), numbers[0] ^ 1)
+        assert digest(column) != constant_digest(len(numbers) + 1, numbers[0])
+        assert digest(np.array([*numbers[:-1], numbers[-1] ^ 1])) != constant_digest(len(numbers), numbers[0])
 
 
 @pytest.mark.parametrize("kind", DIFFERENT)
