@@ -14,6 +14,7 @@ REQUESTS ?= 20000
 KILLS ?= 1000
 DAEMON_KILLS ?= 10
 READS ?= 10000000
+SECONDS ?= 3600
 ARGS ?=
 LOCK_ARGS ?=
 
@@ -26,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 INSTALL_LOCKED := -m pip install --quiet --require-hashes --only-binary :all: --requirement
 
-.PHONY: help run test test-pandas2 soak-rivals soak-hostile soak-powerloss soak-truth check format render bench bench-load wheel lock tools clean distclean
+.PHONY: help run test test-pandas2 soak-rivals soak-hostile soak-powerloss soak-truth soak-metrics check format render bench bench-load wheel lock tools clean distclean
 
 help: ## list what there is to make
 	@echo "stressd soaks a feature store. It needs make and Python 3.11 or newer; the rest is installed into $(VENV)."
@@ -62,6 +63,10 @@ soak-chaos: $(VENV)/.installed-dev ## kill KILLS workers and DAEMON_KILLS daemon
 soak-truth: $(VENV)/.installed-dev ## READS checked reads of right stores that none may be accused in, and 20 lost saves
 	STRESSD_TRUTH_READS=$(READS) $(BIN)/python -m pytest -s --timeout=0 tests/integration/test_truth.py \
 		tests/integration/test_lost_save.py $(ARGS)
+
+soak-metrics: $(VENV)/.installed-dev ## SECONDS of the default soak with KILLS killed workers: /metrics looked at all the time
+	STRESSD_METRICS_SECONDS=$(SECONDS) STRESSD_METRICS_KILLS=$(KILLS) $(BIN)/python -m pytest -s \
+		tests/integration/test_metrics_live.py -k never_go_back $(ARGS)
 
 soak-hostile: $(VENV)/.installed-dev ## send REQUESTS hostile requests at a daemon, and show how long scrapes took meanwhile
 	STRESSD_HOSTILE_REQUESTS=$(REQUESTS) $(BIN)/python -m pytest -s tests/integration/test_hostile_requests.py $(ARGS)

@@ -1,10 +1,14 @@
-"""What /metrics serves during a run: all series from the first scrape, counters that never go back, valid text."""
+"""What /metrics serves during a run: all series from the first scrape, counters that never go back, valid text.
+
+`make soak-metrics KILLS=200` is the long form: the default soak as a daemon, its workers killed all the time.
+"""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from itertools import product
 from pathlib import Path
 
@@ -17,6 +21,8 @@ from stressd import criteria
 from stressd.metrics import METRICS, PREFIX, RESTART_REASONS, WORKER_STATES
 from stressd.stats.histogram import LADDER_S
 
+KILLS = int(os.environ.get("STRESSD_METRICS_KILLS") or 3)
+LONG_S = float(os.environ.get("STRESSD_METRICS_SECONDS") or 0)  # 0: the short form, as fast as workers come back
 POOLS = {"main": 2, "other": 1}  # pool: processes
 OMITTED = ("memory_growth", "degradation", "cpu_at_rest")
 INFO = ("version", "python", "commit", "run_id", "scenario", "target", "hash")
@@ -91,27 +97,68 @@ def test_every_series_is_there_from_the_first_scrape_and_no_other(first_scrape):
     assert series_of(samples(first_scrape)) == expected_series()
 
 
-def test_counters_never_go_back_and_series_stay_while_workers_are_killed(daemon, first_scrape):
-    daemon.until_at_work()
-    before, keys, killed = counters(first_scrape), set(samples(first_scrape)), []
+@pytest.fixture
+def mortal(daemon, tmp_path):
+    """The daemon whose workers are killed."""
+    if not LONG_S:
+        yield daemon
+        return
+    with Daemon(tmp_path, "soak") as running:
+        yield running
 
-    def look():
-        nonlocal before
+
+@pytest.mark.timeout(120 + 2 * LONG_S)
+def test_counters_never_go_back_and_series_stay_while_workers_are_killed(mortal):
+    mortal.until_at_work()
+    looks = Looks(mortal)
+    began_s, killed = time.monotonic(), set()
+    for deaths in range(1, KILLS + 1):
+        victim = until(lambda: sorted(set(mortal.worker_pids()) - killed), "a worker to kill")[0]
+        os.kill(victim, signal.SIGKILL)
+        killed.add(victim)
+        until(lambda deaths=deaths: looks.take() >= deaths, f"{deaths} restarts counted", every_s=0.2)
+        while time.monotonic() < began_s + deaths * LONG_S / KILLS:
+            looks.take()
+            time.sleep(1)
+    done = looks.before["stressd_operations_total", OK]
+    until(lambda: looks.take() and looks.before["stressd_operations_total", OK] > done, "the load goes on", every_s=0.2)
+    looks.print()
+    assert mortal.metric("stressd_violations_total") == 0
+
+
+OK = (("op", "read"), ("outcome", "ok"), ("pool", "mixed" if LONG_S else "main"))
+
+
+class Looks:
+    """Scrapes, one after the other, of which each has to follow from the one before."""
+
+    def __init__(self, daemon):
+        self._daemon = daemon
         body = daemon.get("/metrics")[1]
+        self.before, self._series = counters(body), set(samples(body))
+        self._gauges = [samples(body)]
+        self._took_s = []
+
+    def take(self):
+        """Scrape; return how many workers were replaced so far."""
+        began_s = time.monotonic()
+        body = self._daemon.get("/metrics")[1]
+        self._took_s.append(time.monotonic() - began_s)
         now = counters(body)
-        backwards = {name: (before[name], now[name]) for name in now if now[name] < before[name]}
+        backwards = {name: (self.before[name], now[name]) for name in now if now[name] < self.before[name]}
         assert not backwards
-        assert set(samples(body)) == keys
-        before = now
+        assert set(samples(body)) == self._series
+        self.before = now
+        self._gauges[1:] = [samples(body)]
         return sum(value for (name, _), value in now.items() if name == "stressd_worker_restarts_total")
 
-    for deaths in range(1, 4):
-        victim = until(lambda: [pid for pid in daemon.worker_pids() if pid not in killed], "a worker to kill")[0]
-        os.kill(victim, signal.SIGKILL)
-        killed.append(victim)
-        until(lambda deaths=deaths: look() >= deaths, f"{deaths} restarts counted", every_s=0.2)
-    done = daemon.metric("stressd_operations_total")
-    until(lambda: look() and daemon.metric("stressd_operations_total") > done + 20, "the load goes on", every_s=0.2)
+    def print(self):
+        took_ms = sorted(1e3 * seconds for seconds in self._took_s)
+        memory = [scrape["process_resident_memory_bytes", ()] / 1e6 for scrape in self._gauges]
+        fds = [scrape["process_open_fds", ()] for scrape in self._gauges]
+        print(f"{KILLS} kills, {len(took_ms):,} scrapes of {len(self._series):,} samples each: median "
+              f"{took_ms[len(took_ms) // 2]:.1f} ms, 99 % {took_ms[len(took_ms) * 99 // 100]:.1f} ms; daemon "
+              f"{memory[0]:.1f} -> {memory[-1]:.1f} MB, {fds[0]:.0f} -> {fds[-1]:.0f} descriptors")  # fmt: skip
 
 
 def test_promtool_finds_nothing_to_say(daemon, first_scrape):
