@@ -190,7 +190,9 @@ ROWS = (
         "µs",
         "our cold read",
         _ratio(0.01),
-        ("As above; the faster a cold read, the harder this ratio."),
+        (
+            "As above; the faster a cold read, the harder this ratio. docs/decisions/a-cached-read.md has what was tried."
+        ),
     ),
     Row(
         "large relaxed",

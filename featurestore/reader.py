@@ -54,15 +54,18 @@ class Reader(ABC):
                     mine[name] = entry
                 elif load is not None:
                     others[name] = load
+            if len(frames) == len(entries):
+                return frames, True
             for name, decoded in self.read(mine).items() if mine else ():
                 key = self._key(entries[name])
                 frames[name] = cache.fill(key, decoded.frame, decoded.bytes, decoded.nested)
         finally:
-            cache.abandon(self._key(entry) for name, entry in mine.items() if name not in frames)
+            if mine:
+                cache.abandon(self._key(entry) for name, entry in mine.items() if name not in frames)
         for name, load in others.items():  # after our own, so that two threads never wait for each other
             frame = load.wait(_WAIT_FOR_OTHERS_S)
             frames[name] = frame if frame is not None else self.read({name: entries[name]})[name].frame
-        return {name: frames[name] for name in entries}, not mine and not others
+        return {name: frames[name] for name in entries}, False
 
     def problem(self, entry: Entry) -> str | None:
         """Return what is wrong with a file, None if it is whole. Raises Overtaken if it is gone."""

@@ -153,6 +153,7 @@ class SimpleFeatureStore:
         """Names of the groups that hold something, sorted. Reads every group's head."""
         return [name for name in self._group_names() if self._group(name).log.head().features]
 
+    @_refusals_told()
     def names(self, group: str) -> list[str]:
         """Names of the features in a group, sorted. Raises UnknownGroup."""
         return sorted(self._manifest(self._group(group), None).features)
@@ -169,7 +170,8 @@ class SimpleFeatureStore:
         commit number is ever used twice. Raises UnknownGroup, and as a save does.
         """
         parts = self._writable(group)
-        self._manifest(parts, None)
+        with _refusals_told():
+            self._manifest(parts, None)
         self._notice(parts, parts.writer.drop())
         with contextlib.suppress(OSError, FeatureStoreError):  # it is gone already; only its room is not
             parts.collect(1, 0.0)
@@ -227,6 +229,7 @@ class SimpleFeatureStore:
             raise UnknownGroup(f"no group {group!r}; there is {_listing(self._groups_to_name())}")
         return found
 
+    @_refusals_told()
     def entries(self, group: str, *, version: int | None = None) -> dict[str, Entry]:
         """Return, by feature, the file that holds it in the newest commit or an older one: its rows, bytes, checksum.
 
@@ -268,8 +271,8 @@ class SimpleFeatureStore:
         frames, cached = parts.reader.read_cached(entries, self.cache)
         return Snapshot(frames, manifest.number, cached)
 
-    @_refusals_told()
     def _manifest(self, parts: Group, version: int | None) -> Manifest:
+        """Return a group's newest manifest, or an older one. OSError as the disk raises it: the caller tells it."""
         head = parts.log.head()
         if not head.features:
             raise UnknownGroup(f"no group {parts.name!r}; there is {_listing(self._groups_to_name())}")
