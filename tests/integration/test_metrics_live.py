@@ -109,7 +109,7 @@ def mortal(daemon, tmp_path):
 
 @pytest.mark.timeout(120 + 2 * LONG_S)
 def test_counters_never_go_back_and_series_stay_while_workers_are_killed(mortal):
-    mortal.until_at_work()
+    mortal.until_state("warmup", "running", timeout_s=120)  # the probes are over
     looks = Looks(mortal)
     began_s, killed = time.monotonic(), set()
     for deaths in range(1, KILLS + 1):
