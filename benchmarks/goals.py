@@ -191,7 +191,7 @@ ROWS = (
         "our cold read",
         _ratio(0.01),
         (
-            "As above; the faster a cold read, the harder this ratio. docs/decisions/a-cached-read.md has what was tried."
+            "As above; the faster a cold read, the harder this ratio. What was tried: docs/decisions/a-cached-read.md."
         ),
     ),
     Row(

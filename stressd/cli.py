@@ -8,6 +8,7 @@ from typing import Final
 
 from stressd.errors import ExitCode, StressdError
 from stressd.options import (
+    CompareOptions,
     CriteriaOptions,
     Options,
     ReportOptions,
@@ -117,10 +118,27 @@ def _criteria(_options: CriteriaOptions) -> int:
 
 def _report(options: ReportOptions) -> int:
     from stressd.verdict.render_text import render_text  # noqa: PLC0415
+    from stressd.verdict.report_file import check_report_path, load_report, write_report  # noqa: PLC0415
+
+    for path in options.reports:
+        check_report_path(path)
+    report = load_report(options.file)
+    for path in options.reports:
+        write_report(report, path)
+    if not options.reports:
+        render_text(report, sys.stdout)
+    return int(ExitCode.PASS)
+
+
+def _compare(options: CompareOptions) -> int:
+    from stressd.verdict.compare import compare, parse_line  # noqa: PLC0415
+    from stressd.verdict.render_comparison import render_comparison  # noqa: PLC0415
     from stressd.verdict.report_file import load_report  # noqa: PLC0415
 
-    render_text(load_report(options.file), sys.stdout)
-    return int(ExitCode.PASS)
+    lines = [parse_line(text) for text in options.fail_on]
+    found = compare(load_report(options.before), load_report(options.after), lines)
+    render_comparison(found, sys.stdout, as_json=options.json)
+    return int(ExitCode.FAIL if found.regressions else ExitCode.PASS)
 
 
 def _selftest(options: SelftestOptions) -> int:
@@ -158,6 +176,7 @@ _COMMANDS: Final[dict[type[Options], Callable[..., int]]] = {
     ScenariosOptions: _scenarios,
     CriteriaOptions: _criteria,
     ReportOptions: _report,
+    CompareOptions: _compare,
     SelftestOptions: _selftest,
     VerifyOptions: _verify,
 }

@@ -186,7 +186,7 @@ def test_a_mistyped_variable_is_found_and_an_orchestrators_is_not():
         ("--rate nan", "--rate: 'nan' is no number"),
         ("--processes 0", "--processes: '0' is no whole number from 1 to 256"),
         ("--seed 1.5", "--seed: '1.5' is no whole number"),
-        ("--report out.html", "--report: 'out.html' is no kind of report; end it in .json, .md, .xml"),
+        ("--report out.pdf", "--report: 'out.pdf' is no kind of report; end it in .json, .html, .md, .xml"),
         ("--log-level loud", "--log-level: 'loud' is none of debug, info, warning, error"),
         ("--set rate", "--set: KEY=VALUE is needed"),
     ],

@@ -3,6 +3,7 @@
 from stressd.options.command_line import parse
 from stressd.options.records import (
     Address,
+    CompareOptions,
     CriteriaOptions,
     Logging,
     Options,
@@ -18,6 +19,7 @@ from stressd.options.records import (
 
 __all__ = [
     "Address",
+    "CompareOptions",
     "CriteriaOptions",
     "Logging",
     "Options",

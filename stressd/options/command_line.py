@@ -17,6 +17,7 @@ from stressd.errors import UsageError
 from stressd.options import table
 from stressd.options.help_texts import EPILOGS, SUMMARIES, overview
 from stressd.options.records import (
+    CompareOptions,
     CriteriaOptions,
     Logging,
     Options,
@@ -59,25 +60,25 @@ def _print_and_exit(text: str) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """A command: its one positional argument (in brackets if optional), its options, and what they become."""
+    """A command: its positional arguments (one in brackets is optional), its options, and what they become."""
 
     name: str
-    positional: str
+    positionals: tuple[str, ...]
     groups: Groups
-    build: Callable[[str, dict[str, Any]], Options]
+    build: Callable[..., Options]
 
     def parse(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
         """Return the command's record."""
         options = [option for group in self.groups.values() for option in group]
         given, left = self._parser().parse_known_args(arguments)
         _refuse_left(left, options, self.name)
-        return self.build(getattr(given, "positional", None) or "", _values(options, vars(given), environ))
+        texts = [getattr(given, name) or "" for name in self.positionals]
+        return self.build(*texts, _values(options, vars(given), environ))
 
     def _parser(self) -> argparse.ArgumentParser:
-        optional = self.positional.startswith("[")
-        parser = _Parser(self.name, " ".join([self.positional, "[options]" if self.groups else ""]).strip())
-        if self.positional:
-            parser.add_argument("positional", metavar=self.positional.strip("[]"), nargs="?" if optional else None)
+        parser = _Parser(self.name, " ".join([*self.positionals, *["[options]"][: len(self.groups)]]))
+        for name in self.positionals:
+            parser.add_argument(name, metavar=name.strip("[]"), nargs="?" if name.startswith("[") else None)
         for title, options in self.groups.items():
             group = parser.add_argument_group(title)
             for option in options:
@@ -105,10 +106,10 @@ class _Parser(argparse.ArgumentParser):
 
 def _add(group: Any, option: Option) -> None:
     if option.metavar is None:
-        group.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=option.help)
+        group.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=option.help.replace("%", "%%"))
     else:
         action = "append" if option.repeatable else "store"
-        group.add_argument(option.flag, metavar=option.metavar, action=action, help=option.help)
+        group.add_argument(option.flag, metavar=option.metavar, action=action, help=option.help.replace("%", "%%"))
 
 
 def _refuse_left(left: Sequence[str], options: Sequence[Option], command: str) -> None:
@@ -197,7 +198,7 @@ def _run(scenario: str, values: dict[str, Any]) -> RunOptions:
     )
 
 
-def _verify(_positional: str, values: dict[str, Any]) -> VerifyOptions:
+def _verify(values: dict[str, Any]) -> VerifyOptions:
     state = {"state": values["state"]} if "state" in values else {}
     return VerifyOptions(logging=_logging(values), **state)
 
@@ -221,12 +222,13 @@ def _logging(values: Mapping[str, Any]) -> Logging:
 _COMMANDS: Final = {
     command.name: command
     for command in (
-        _Command("run", "[SCENARIO]", table.RUN, _run),
-        _Command("validate", "SCENARIO", table.VALIDATE, lambda name, v: ValidateOptions(name, _overrides(v))),
-        _Command("scenarios", "", {}, lambda _name, _values: ScenariosOptions()),
-        _Command("criteria", "", {}, lambda _name, _values: CriteriaOptions()),
-        _Command("report", "FILE", {}, lambda file, _values: ReportOptions(file)),
-        _Command("selftest", "", table.SELFTEST, lambda _name, v: SelftestOptions(**v)),
-        _Command("verify", "", table.VERIFY, _verify),
+        _Command("run", ("[SCENARIO]",), table.RUN, _run),
+        _Command("validate", ("SCENARIO",), table.VALIDATE, lambda name, v: ValidateOptions(name, _overrides(v))),
+        _Command("scenarios", (), {}, lambda _values: ScenariosOptions()),
+        _Command("criteria", (), {}, lambda _values: CriteriaOptions()),
+        _Command("report", ("FILE",), table.REPORT, lambda file, v: ReportOptions(file, v.get("report", ()))),
+        _Command("compare", ("A", "B"), table.COMPARE, lambda a, b, v: CompareOptions(a, b, **v)),
+        _Command("selftest", (), table.SELFTEST, lambda v: SelftestOptions(**v)),
+        _Command("verify", (), table.VERIFY, _verify),
     )
 }

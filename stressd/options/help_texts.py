@@ -7,7 +7,8 @@ SUMMARIES: Final = {
     "validate": "Prints a scenario as it would run, or every mistake in it.",
     "scenarios": "Lists the scenarios that come with stressd.",
     "criteria": "Lists the success criteria: thresholds, what each needs, and why.",
-    "report": "Shows a report that a run has saved as JSON.",
+    "report": "Shows a report saved as JSON, or writes it in another form.",
+    "compare": "Compares two JSON reports; exit code 1 if something got worse.",
     "selftest": "Has a store tell every lie there is; shows that each is caught.",
     "verify": "Checks a store against what had been acknowledged, after anything.",
 }
@@ -44,7 +45,29 @@ exit codes:
   1  one was missed or misnamed, or the store that does not lie was accused
   2  usage error"""
 
+_COMPARE: Final = """\
+A line is crossed by a change that is as large and that is surely one: its 90 %
+interval, from both runs' timelines, excludes none. Without --fail-on the median
+time of no operation may grow, and the rate may not fall, by a tenth or more.
+No verdict may turn to fail, error or violated, whatever the lines.
+
+metrics:
+  save.p99, read.store.p50, read.cache.max   service time
+  save.latency.p99                           from the intended start
+  rate, read.rate, save.errors, memory.peak
+  save_throughput, cache_speedup, …          criteria in MB/s, movies/s, ×
+
+examples:
+  stressd compare main.json branch.json
+  stressd compare main.json branch.json --fail-on 'save.p99>+10%'
+
+exit codes:
+  0  nothing got worse that was asked about
+  1  something did
+  2  usage error: no such metric, or a file that is no report"""
+
 EPILOGS: Final = {
+    "compare": f"{_COMPARE}\n\n{_ENVIRONMENT}",
     "run": f"{_EXAMPLES}\n\n{_ENVIRONMENT}\n\n{_EXIT_CODES}",
     "validate": _ENVIRONMENT,
     "selftest": f"{_SELFTEST}\n\n{_ENVIRONMENT}",

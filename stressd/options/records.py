@@ -115,9 +115,20 @@ class CriteriaOptions:
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """`stressd report`."""
+    """`stressd report`: shown on the terminal, or written to `reports` by their endings."""
 
     file: str
+    reports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOptions:
+    """`stressd compare`: two JSON reports, and the lines that no metric may cross; none is the usual ones."""
+
+    before: str
+    after: str
+    fail_on: tuple[str, ...] = ()
+    json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,5 +150,12 @@ class VerifyOptions:
 
 
 Options = (
-    RunOptions | ValidateOptions | ScenariosOptions | CriteriaOptions | ReportOptions | SelftestOptions | VerifyOptions
+    RunOptions
+    | ValidateOptions
+    | ScenariosOptions
+    | CriteriaOptions
+    | ReportOptions
+    | CompareOptions
+    | SelftestOptions
+    | VerifyOptions
 )

@@ -92,14 +92,15 @@ HOST: Final = (
     ),
 )
 
+REPORT_FILE: Final = Option(
+    "--report",
+    "FILE",
+    values.report,
+    "write a report, its kind by the ending: .json, .html, .md, .xml for JUnit (repeatable)",
+    repeatable=True,
+)
 OUTCOME: Final = (
-    Option(
-        "--report",
-        "FILE",
-        values.report,
-        "write a report, its kind by the ending: .json, .md, .xml for JUnit (repeatable)",
-        repeatable=True,
-    ),
+    REPORT_FILE,
     Option("--strict", None, values.yes_or_no, "warnings count as failures"),
     Option("--stop-on-violation", None, values.yes_or_no, "stop at the first violation instead of going on"),
     Option(
@@ -119,6 +120,7 @@ OUTCOME: Final = (
     Option("--linger", "SECONDS", durations.parse_s, "keep /metrics up this long after the verdict"),
 )
 
+JSON: Final = Option("--json", None, values.yes_or_no, "JSON in place of the table")
 QUIET: Final = Option("--quiet", None, values.yes_or_no, "print the verdict alone")
 LOGGING: Final = (
     Option("--log-format", "FORMAT", values.one_of("text", "json"), "text (default) or json"),
@@ -140,13 +142,26 @@ RUN: Final[Groups] = {
     "what it prints": (QUIET, *LOGGING),
 }
 VALIDATE: Final[Groups] = {"what runs": SHAPING}
+REPORT: Final[Groups] = {"what comes out": (REPORT_FILE,)}
+COMPARE: Final[Groups] = {
+    "what is a regression": (
+        Option(
+            "--fail-on",
+            "LINE",
+            values.some_text,
+            "METRIC>+10% or METRIC<-10%, as in save.p99>+10%, in place of the usual lines (repeatable)",
+            repeatable=True,
+        ),
+    ),
+    "what it prints": (JSON,),
+}
 SELFTEST: Final[Groups] = {
     "what runs": (
         Option("--only", "LIE", values.some_text, "this lie alone (repeatable)", repeatable=True),
         Option("--long", None, values.yes_or_no, "drifts at their natural pace: three minutes"),
         SEED,
     ),
-    "what it prints": (Option("--json", None, values.yes_or_no, "JSON in place of the table"),),
+    "what it prints": (JSON,),
 }
 VERIFY: Final[Groups] = {"what it runs on": (STATE,), "what it prints": LOGGING}
 

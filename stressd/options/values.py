@@ -7,7 +7,7 @@ from typing import Final
 from stressd import durations
 from stressd.options.records import Address
 
-REPORT_ENDINGS: Final = (".json", ".md", ".xml")
+REPORT_ENDINGS: Final = (".json", ".html", ".md", ".xml")
 _YES: Final = ("1", "true", "yes", "on")
 _NO: Final = ("0", "false", "no", "off")
 

@@ -65,6 +65,20 @@ def degradation(ticks: Sequence[Tick], warmup_s: float) -> Measured | Inconclusi
     return Measured.of(lost, _note(windows, host, part) + _note_of_others(ticks), sampled_s=float(np.ptp(windows.at_s)))
 
 
+def host_speed(ticks: Sequence[Tick], warmup_s: float) -> dict[str, float | None]:
+    """Return the control of a run: the processor time of comparing a cell, and how far the target's times followed it.
+
+    `followed` from 0 (not at all) to 1 (as one), with its standard error. None where too little was measured to tell.
+    """
+    steady = undisturbed([tick for tick in ticks if tick.at_s - tick.duration_s >= warmup_s - 1e-6], ticks)
+    windows = _windows(steady)
+    if windows is None or (~np.isnan(windows.control)).sum() < _LEAST_WINDOWS:
+        return {"seconds_per_cell": None, "followed": None, "followed_error": None}
+    host = _host(windows, max(1, len(windows.at_s) // 4))
+    usual_s = float(np.exp(interquartile_mean(host.control)))
+    return {"seconds_per_cell": usual_s, "followed": host.share, "followed_error": host.spread}
+
+
 def undisturbed(ticks: Sequence[Tick], all_ticks: Sequence[Tick]) -> list[Tick]:
     """Return those of `ticks` with no fault at work, nor within the 3 s before, and with the machine not others'."""
     faulty = np.array([tick.at_s for tick in all_ticks if tick.fault])

@@ -42,7 +42,7 @@ _ASCII: Final = {
 def render_text(report: Json, file: TextIO, width: int | None = None) -> None:
     """Print the report to `file`, `width` columns wide; None: as wide as the terminal, or 80."""
     console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
-    say = _speech(file)
+    say = speech(file)
     with console.capture() as capture:
         _print(report, console, say)
     file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
@@ -69,7 +69,7 @@ def _print(report: Json, console: Console, say: Callable[[str], str]) -> None:
         _paragraph(console, say(line), "dim")
 
 
-def _speech(file: TextIO) -> Callable[[str], str]:
+def speech(file: TextIO) -> Callable[[str], str]:
     """Return what turns a text into one that the file's encoding can write."""
     encoding = file.encoding or "utf-8"
     try:

@@ -15,6 +15,7 @@ import numpy as np
 from stressd.metrics import CHECKS, CLASSES, OPS, OUTCOMES
 from stressd.stats.histogram import Counts, quantiles_s
 from stressd.stats.table import Snapshot
+from stressd.verdict.degradation import host_speed
 from stressd.verdict.evidence import Evidence, FaultRecord, PhaseRecord, ProbeResult, Tick
 from stressd.verdict.measures import violations_of
 from stressd.verdict.verdict import CriterionResult, Verdict
@@ -80,6 +81,7 @@ def build_report(evidence: Evidence, verdict: Verdict, facts: RunFacts) -> Repor
         "verification": _verification(evidence, facts.specimens),
         "workers": _workers(evidence),
         "memory": _memory(evidence.ticks),
+        "host": host_speed(evidence.ticks, evidence.scenario.warming_s),
         "harness": _harness(counted) | _reach(evidence) | dict(facts.harness),
         "probes": {name: _probe(result) for name, result in evidence.probes.items()},
         "faults": [_fault(fault) for fault in evidence.faults],
