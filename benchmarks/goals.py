@@ -190,9 +190,7 @@ ROWS = (
         "µs",
         "our cold read",
         _ratio(0.01),
-        (
-            "As above; the faster a cold read, the harder this ratio. What was tried: docs/decisions/a-cached-read.md."
-        ),
+        ("As above; the faster a cold read, the harder this ratio. What was tried: docs/decisions/a-cached-read.md."),
     ),
     Row(
         "large relaxed",

@@ -29,7 +29,7 @@ LAYERS = (
     ("parts",),
     ("criteria",),
     ("metrics",),
-    ("logs",),
+    ("logs", "page"),
     ("errors", "durations", "spelling", "files", "redaction"),
     ("__init__",),
 )

@@ -119,7 +119,7 @@ class Watch:
         load_s = 0.0
         if run.load_start_s is not None:
             load_s = (run.load_end_s or time.monotonic()) - run.load_start_s
-        supervisor = run.supervisor
+        supervisor, memory = run.supervisor, self._memory.history()
         return Evidence(
             scenario=self._scenario,
             abilities=self._abilities,
@@ -137,6 +137,8 @@ class Watch:
             unresolved_workers=run.unresolved_workers,
             phases=run.phases.records(load_s, run.measured_to or now) if run.phases is not None and load_s else (),
             reach=reach_of(self._ring.ticks(), self._scenario.warming_s, self._cores),
+            memory_at_s=memory.at_s,
+            memory_by_process=memory.memory_bytes,
         )
 
     def _watch(self) -> None:

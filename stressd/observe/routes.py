@@ -6,13 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Final
 
 from stressd.observe.access import Token, from_where_it_may
 from stressd.observe.collector import Format
 from stressd.observe.messages import Answer, Request
 from stressd.observe.negotiation import wants_gzip, wants_openmetrics
+from stressd.page import asset
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ _PAGE: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
+    "/theme.js": ("theme.js", "text/javascript; charset=utf-8"),
     "/words.js": ("words.js", "text/javascript; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
@@ -149,5 +150,5 @@ def _check(holds: Callable[[], bool], otherwise: str) -> Endpoint:
 
 
 def _asset(file: str, content_type: str) -> Endpoint:
-    answer = Answer(200, (files("stressd.observe") / "page" / file).read_bytes(), content_type)
+    answer = Answer(200, asset(file), content_type)
     return lambda _request: answer

@@ -18,6 +18,7 @@ LADDER_S: Final = (
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
 STEPS: Final = 32
+BARS_AN_OCTAVE: Final = 8
 FIRST_OCTAVE: Final = 8  # 256 ns: below the cost of calling anything
 LAST_OCTAVE: Final = 37  # 137 s: above every time-out
 
@@ -67,6 +68,18 @@ def ladder(counts: Counts) -> list[int]:
     """Return the cumulative counts at each `le` of `LADDER_S`, and the total last (`+Inf`)."""
     cumulative = np.cumsum(counts)
     return [*(int(n) for n in cumulative[_LADDER_ENDS]), int(cumulative[-1])]
+
+
+def bars(counts: Counts) -> list[tuple[float, float, int]]:
+    """Return the histogram for people, eight bars a power of two: from and to, in seconds, and count; none is empty."""
+    edges_s = np.array([BOUNDS_NS[0] / 2, *BOUNDS_NS, 2 * BOUNDS_NS[-1]]) / 1e9
+    used = np.flatnonzero(counts)
+    place = np.floor(BARS_AN_OCTAVE * np.log2(edges_s[used + 1] * 0.9999)).astype(int)
+    found: list[tuple[float, float, int]] = []
+    for bar in np.unique(place):
+        mine = used[place == bar]
+        found.append((float(edges_s[mine[0]]), float(edges_s[mine[-1] + 1]), int(counts[mine].sum())))
+    return found
 
 
 class Histogram:

@@ -82,10 +82,10 @@ def host_speed(ticks: Sequence[Tick], warmup_s: float) -> dict[str, float | None
 def undisturbed(ticks: Sequence[Tick], all_ticks: Sequence[Tick]) -> list[Tick]:
     """Return those of `ticks` with no fault at work, nor within the 3 s before, and with the machine not others'."""
     faulty = np.array([tick.at_s for tick in all_ticks if tick.fault])
-    return [tick for tick in ticks if not tick.fault and not _just_after(faulty, tick) and not _crowded(tick)]
+    return [tick for tick in ticks if not tick.fault and not _just_after(faulty, tick) and not crowded(tick)]
 
 
-def _crowded(tick: Tick) -> bool:
+def crowded(tick: Tick) -> bool:
     """Whether we had to wait for a processor that another program used. One that is merely busy takes nothing away."""
     return tick.idle < _FULL and tick.others > _SHARE_OF_OTHERS
 
@@ -241,7 +241,7 @@ def _note(windows: _Windows, host: _Host, part: int) -> str:
 
 
 def _note_of_others(ticks: Sequence[Tick]) -> str:
-    crowded_s = sum(tick.duration_s for tick in ticks if _crowded(tick))
+    crowded_s = sum(tick.duration_s for tick in ticks if crowded(tick))
     return f"; {crowded_s:.0f} s left out: other programs had the machine" if crowded_s else ""
 
 

@@ -105,6 +105,7 @@ class Evidence:
     run. `ticks` cover the whole load, warm-up included. `cores` is what the process tree may use. `load_s` is how long
     the load ran, 0 where there was none. `outages_s`: of the last deaths, from each to the next worker at work.
     `faults_left_out`: kinds of fault that the scenario asks for and that were not injected, and why.
+    `memory_by_process`, in bytes, at the times `memory_at_s` of the load: the daemon and each slot.
     """
 
     scenario: Scenario
@@ -123,6 +124,8 @@ class Evidence:
     unresolved_workers: int = 0
     phases: Sequence[PhaseRecord] = ()
     reach: Reach = Reach()
+    memory_at_s: Sequence[float] = ()
+    memory_by_process: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def saturated(self) -> bool:

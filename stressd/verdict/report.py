@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from stressd.metrics import CHECKS, CLASSES, OPS, OUTCOMES
-from stressd.stats.histogram import Counts, quantiles_s
+from stressd.stats.histogram import Counts, bars, quantiles_s
 from stressd.stats.table import Snapshot
 from stressd.verdict.degradation import host_speed
 from stressd.verdict.evidence import Evidence, FaultRecord, PhaseRecord, ProbeResult, Tick
@@ -80,7 +80,7 @@ def build_report(evidence: Evidence, verdict: Verdict, facts: RunFacts) -> Repor
         "phases": [_phase(phase) for phase in evidence.phases],
         "verification": _verification(evidence, facts.specimens),
         "workers": _workers(evidence),
-        "memory": _memory(evidence.ticks),
+        "memory": _memory(evidence.ticks) | {"by_process": _by_process(evidence)},
         "host": host_speed(evidence.ticks, evidence.scenario.warming_s),
         "harness": _harness(counted) | _reach(evidence) | dict(facts.harness),
         "probes": {name: _probe(result) for name, result in evidence.probes.items()},
@@ -133,7 +133,7 @@ def _operation(op: str, counted: Snapshot, counted_s: float) -> dict[str, Any]:
         "service_seconds": _quantiles(np.sum(list(by_source.values()), axis=0)),
         "outcomes": outcomes,
         "sources": {
-            source: {"count": int(counts.sum()), "service_seconds": _quantiles(counts)}
+            source: {"count": int(counts.sum()), "service_seconds": _quantiles(counts), "histogram": bars(counts)}
             for source, counts in by_source.items()
         },
     }
@@ -218,6 +218,11 @@ def _memory(ticks: Sequence[Tick]) -> dict[str, Any]:
 def _first_last_peak(sampled: Sequence[int]) -> dict[str, int] | None:
     known = [size for size in sampled if size > 0]
     return {"first": known[0], "last": known[-1], "peak": max(known)} if known else None
+
+
+def _by_process(evidence: Evidence) -> dict[str, Any]:
+    """Return the memory of each process over the load, its share of what is shared."""
+    return {"at_seconds": evidence.memory_at_s, "bytes": dict(evidence.memory_by_process)}
 
 
 def _harness(counted: Snapshot) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from stressd.errors import UsageError
 from stressd.files import write_atomically
+from stressd.verdict.render_html import render_html
 from stressd.verdict.render_junit import render_junit
 from stressd.verdict.render_markdown import render_markdown
 from stressd.verdict.report import SCHEMA, Report
 
 _FORMATS: Final[dict[str, Callable[[Report], str]]] = {
     ".json": lambda report: json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    ".html": render_html,
     ".md": render_markdown,
     ".xml": render_junit,
 }
@@ -23,6 +25,12 @@ _NUMBER: Final = (int, float, type(None))
 _TEXT: Final = (str, type(None))
 _QUANTILES: Final = dict.fromkeys(("p50", "p90", "p95", "p99", "p999", "max"), _NUMBER)
 _OPERATION: Final = {"count": int, "errors": int, "rate_per_second": _NUMBER, "service_seconds": _QUANTILES}
+_POINT: Final = {
+    **dict.fromkeys(("at_seconds", "errors", "rss_bytes", "pss_bytes"), (int, float)),
+    **dict.fromkeys(("operations_per_second", "cpu_cores"), _NUMBER),
+    **dict.fromkeys(("p50_seconds", "p99_seconds"), dict),
+    "fault": bool,
+}
 _CRITERION: Final = {
     **dict.fromkeys(("name", "subject", "verdict", "unit", "pass", "fail", "why"), str),
     "value": _NUMBER,
@@ -48,6 +56,7 @@ _SHAPE: Final[Mapping[str, Any]] = {
         "specimens": list,
     },
     "workers": {"deaths": int, "restarts": int},
+    "timeline": [_POINT],
     "faults": [{"kind": str}],
     "harness": {"overhead_seconds_per_operation": _NUMBER, "saturated": bool},
 }

@@ -4,6 +4,7 @@ Three-valued: no data, too little, or an interval that lies on both sides of a l
 pass.
 """
 
+import math
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -125,6 +126,8 @@ def _undecided(criterion: Criterion, found: Measured) -> str:
 
     The interval of an estimate shrinks with the root of the time sampled.
     """
+    if math.isinf(found.high):
+        return f"at least {found.low:.3g} {criterion.unit}, which does not tell: {found.note}"
     between = f"between {found.low:.3g} and {found.high:.3g} {criterion.unit}: cannot tell"
     distance = abs(criterion.fail_line.bound - found.value)
     if found.sampled_s is None:

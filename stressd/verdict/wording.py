@@ -165,7 +165,11 @@ def remarks(report: Json) -> list[str]:
     if overhead_s is not None:
         told.append(f"The soak's own cost: {seconds(overhead_s)} an operation{_checking(harness)}.")
     if report["environment"]:
-        told.append(f"Ran on: {', '.join(_fact(*known) for known in report['environment'].items())}.")
+        known = [
+            f"{clean(name.removesuffix('_bytes').replace('_', ' '))} {fact(name, each)}"
+            for name, each in report["environment"].items()
+        ]
+        told.append(f"Ran on: {', '.join(known)}.")
     return told
 
 
@@ -188,10 +192,9 @@ def _saturation(harness: Json) -> str:
     return f"The load asked for was not reached: {limit} at {rates}. All figures are of that load."
 
 
-def _fact(name: str, fact: Any) -> str:
-    if name.endswith("_bytes") and isinstance(fact, int):
-        return f"{clean(name.removesuffix('_bytes').replace('_', ' '))} {fact / 1e9:.1f} GB"
-    return f"{clean(name.replace('_', ' '))} {clean(fact)}"
+def fact(name: str, value: Any) -> str:
+    """Return a fact of the environment: sizes in GB, all else as it is."""
+    return f"{value / 1e9:.1f} GB" if name.endswith("_bytes") and isinstance(value, int) else clean(value)
 
 
 def _with_unit(figure: str, unit: str) -> str:

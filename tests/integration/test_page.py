@@ -279,3 +279,49 @@ def test_it_says_when_nobody_answers_and_goes_on_when_somebody_does(tmp_path, br
             os.kill(daemon.pid, signal.SIGCONT)
         until(lambda: page.run("document.getElementById('state').textContent") == "stopped", "it goes on")
         assert daemon.stop() == 0
+
+
+# --- The report as a page ----------------------------------------------------------------------------
+
+REPORT = """({
+  verdict: document.getElementById("verdict").dataset.value,
+  criteria: Object.fromEntries([...document.querySelectorAll(".criteria li")]
+    .map((li) => [li.dataset.name, li.className])),
+  charts: [...document.querySelectorAll("figure .what")].map((node) => node.textContent),
+  paths: document.querySelectorAll("#charts svg path").length,
+  bars: document.querySelectorAll("#spreads rect.bar").length,
+  faults: document.querySelectorAll("#charts rect.fault").length,
+  width: document.documentElement.scrollWidth,
+})"""
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """A run's report, as JSON and as a page's address."""
+    folder = tmp_path_factory.mktemp("reported")
+    faults = [{"kind": "target_errors", "at": 2, "duration_s": 1}]
+    scenario = write_scenario(folder, duration_s=5, faults=faults)
+    with Daemon(folder, scenario, "--report", "report.html") as daemon:
+        daemon.wait()
+        return daemon.report(), f"file://{folder}/report.html"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+def test_the_report_shows_what_the_json_says_to_everyone_and_asks_nobody(browser, reported, scheme, width):
+    report, address = reported
+    page = Page(browser, address, width=width, scheme=scheme)
+    shown = page.run(REPORT)
+    assert shown["verdict"] == report["verdict"]
+    assert shown["criteria"] == {criterion["name"]: criterion["verdict"] for criterion in report["criteria"]}
+    assert {"Operations a second", "Memory by process", "save", "read from the store"} <= set(shown["charts"])
+    assert shown["paths"] > 5
+    assert shown["bars"] > 5
+    assert shown["faults"] >= 3
+    assert shown["width"] <= width
+    assert [event["request"]["url"] for event in page.events("Network.requestWillBeSent")
+            if not event["request"]["url"].startswith("data:")] == [address]  # fmt: skip
+    for kind in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Network.loadingFailed"):
+        assert not page.events(kind)
+    if (axe := axe_source()) is not None:
+        page.run(f"{axe}; 0")
+        assert page.run("axe.run().then((r) => r.violations.map((v) => [v.id, v.nodes.map((n) => n.html)]))") == []

@@ -1,5 +1,6 @@
 import io
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from stressd.errors import UsageError
 from stressd.verdict.compare import compare, parse_line
 from stressd.verdict.render_comparison import render_comparison
 
-PAIRS = 20
+PAIRS = 12
 
 
 @pytest.fixture
@@ -57,7 +58,8 @@ def test_a_host_that_is_slower_is_not_held_against_the_target(run, run_seed):
 
 def test_the_report_says_how_fast_the_host_was_and_how_far_times_followed_it(run, run_seed):
     host = run(run_seed % 2**32, depth=0.4)["host"]
-    assert host["seconds_per_cell"] == pytest.approx(0.0015 / 150_000 * 1.2, rel=0.25)
+    fast_s = 0.0015 / 150_000  # and at times exp(0.4) as slow
+    assert 0.95 * fast_s < host["seconds_per_cell"] < 1.05 * math.exp(0.4) * fast_s
     assert host["followed"] > 0.5
     assert 0 < host["followed_error"] < 0.5
 

@@ -285,3 +285,19 @@ def test_a_probe_alone_decides_only_its_own_criteria(healthy, made, counters):
     }
     assert decided == {"generation_rate", "generation_memory", "worker_deaths"}
     assert judge(evidence).outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "crowded_s", "outcome"), [(8, 60, "fail"), (8, 61, "inconclusive"), (80, 170, "pass")]
+)
+def test_a_machine_that_others_had_cannot_fail_a_throughput(healthy, counters, made, megabytes, crowded_s, outcome):
+    counted = counters()
+    counted.serve("save", "none", [0.02] * 200)
+    counted.add("bytes_total", "save", count=200 * megabytes * made.mb // 50)
+    others = {"idle": 0.0, "others": 0.6}
+    ticks = [made.tick(at_s, **(others if 10 < at_s <= 10 + crowded_s else {})) for at_s in range(1, 191)]
+    evidence = replace(healthy, scenario=made.scenario(probes=None), measured=counted.snapshot(), ticks=ticks)
+    (saved,) = [result for result in judge(evidence).criteria if result.criterion.name == "save_throughput"]
+    assert saved.outcome == outcome
+    assert saved.value == pytest.approx(megabytes)
+    assert ("other programs had the machine" in saved.why) == (crowded_s > 60)

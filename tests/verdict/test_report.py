@@ -165,7 +165,7 @@ def test_a_file_that_is_not_there_is_said():
 
 def test_a_report_path_is_refused_before_the_run(tmp_path):
     for path, says in (
-        ("r.html", r"no format for .html; there are .json, .md, .xml"),
+        ("r.pdf", r"no format for .pdf; there are .json, .html, .md, .xml"),
         (str(tmp_path / "report"), "a name without ending"),
         (str(tmp_path / "missing" / "r.json"), "there is no folder"),
     ):

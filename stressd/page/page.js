@@ -1,6 +1,7 @@
 // Asks for /api/status every second and draws it. Text goes in as text, never as markup.
 
 import { Charts, element } from "./charts.js";
+import { themeButton } from "./theme.js";
 import { amount, bytes, clock, count, digits, plain, plural, seconds, threshold } from "./words.js";
 
 const EVERY_MS = 1000;
@@ -151,24 +152,7 @@ async function turn() {
   }
 }
 
-// The theme: as the system's, or kept by choice.
-const THEMES = { "": "as the system", light: "light", dark: "dark" };
-
-function theme(chosen) {
-  document.documentElement.dataset.theme = chosen;
-  put("theme", `Theme: ${THEMES[chosen]}`);
-  try { localStorage.setItem("theme", chosen); } catch { /* it is not kept, then */ }
-}
-
-function kept() {
-  try { return localStorage.getItem("theme") in THEMES ? localStorage.getItem("theme") : ""; } catch { return ""; }
-}
-
-at("theme").addEventListener("click", () => {
-  const names = Object.keys(THEMES);
-  theme(names[(names.indexOf(document.documentElement.dataset.theme) + 1) % names.length]);
-});
-theme(kept());
+themeButton(at("theme"));
 
 async function goOn() {
   const next = new Promise((resolve) => setTimeout(resolve, EVERY_MS));
