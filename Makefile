@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 INSTALL_LOCKED := -m pip install --quiet --require-hashes --only-binary :all: --requirement
 
-.PHONY: help run test test-pandas2 soak-rivals soak-hostile soak-powerloss soak-truth soak-metrics check format render bench bench-load wheel lock tools clean distclean
+.PHONY: help run test test-pandas2 soak-rivals soak-hostile soak-powerloss soak-truth soak-metrics soak-compare check format render bench bench-load wheel lock tools clean distclean
 
 help: ## list what there is to make
 	@echo "stressd soaks a feature store. It needs make and Python 3.11 or newer; the rest is installed into $(VENV)."
@@ -67,6 +67,9 @@ soak-truth: $(VENV)/.installed-dev ## READS checked reads of right stores that n
 soak-metrics: $(VENV)/.installed-dev ## SECONDS of the default soak with KILLS killed workers: /metrics looked at all the time
 	STRESSD_METRICS_SECONDS=$(SECONDS) STRESSD_METRICS_KILLS=$(KILLS) $(BIN)/python -m pytest -s \
 		tests/integration/test_metrics_live.py -k never_go_back $(ARGS)
+
+soak-compare: $(VENV)/.installed-dev ## 20 pairs of runs, one of each slowed by 15 %, and 20 equal ones: which are told apart
+	STRESSD_COMPARE_PAIRS=20 $(BIN)/python -m pytest -s tests/integration/test_compare_runs.py $(ARGS)
 
 soak-hostile: $(VENV)/.installed-dev ## send REQUESTS hostile requests at a daemon, and show how long scrapes took meanwhile
 	STRESSD_HOSTILE_REQUESTS=$(REQUESTS) $(BIN)/python -m pytest -s tests/integration/test_hostile_requests.py $(ARGS)

@@ -46,8 +46,8 @@ exit codes:
   2  usage error"""
 
 _COMPARE: Final = """\
-A line is crossed by a change that is as large and that is surely one: its 90 %
-interval, from both runs' timelines, excludes none. Without --fail-on the median
+A line is crossed by a change that is as large and that is surely one: more than
+three standard errors, from both runs' timelines. Without --fail-on the median
 time of no operation may grow, and the rate may not fall, by a tenth or more.
 No verdict may turn to fail, error or violated, whatever the lines.
 

@@ -1,7 +1,7 @@
 """Two reports side by side: what changed, how surely, and whether it got worse. Pure: reports in, changes out.
 
 How sure: each run's timeline is cut into blocks, since neighbouring ticks resemble each other, and the blocks are drawn
-anew (a bootstrap of the logarithms' middle half). The host's own speed is taken out as far as each run's own times
+anew (a bootstrap of the logarithms' middle half). The host's own speed is taken out of each tick, as far as times
 followed it, as the criterion `degradation` does. Why a change counts: docs/decisions/comparing-runs.md.
 """
 
@@ -17,15 +17,14 @@ import numpy as np
 from stressd.errors import UsageError
 from stressd.metrics import CLASSES
 from stressd.spelling import suggest
-from stressd.verdict.statistics import Estimate, Series, bootstrap_difference, interquartile_mean
+from stressd.verdict.statistics import Estimate, Series, bootstrap_error, interquartile_mean
 
 Json = Mapping[str, Any]
 Outcome = Literal["worse", "better", "same", "unsure"]
 
 STATS: Final = ("p50", "p90", "p95", "p99", "p999", "max")
 ALLOWED_CHANGE: Final = 0.10
-_CONFIDENCE: Final = 0.90
-_SIGMAS: Final = 1.64  # of a normal distribution, 5 % on each side
+_SIGMAS: Final = 3.0  # between equal runs a metric seldom lies further apart than so many standard errors
 _BLOCKS: Final = 16
 _LEAST_BLOCKS: Final = 6
 _AFTERMATH_S: Final = 3.0
@@ -48,16 +47,16 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One figure of a run. `logs`: logarithms of it over the run, in blocks; none where there is one figure alone.
+    """One figure of a run. `logs`: its logarithm at each point of the timeline; none where there is one figure alone.
 
-    `follows_host`: it is a time, or a rate that a time decides, so that a slower host changes it.
+    `hosts`: the logarithm of what constant work took at the same points, where a slower host changes the figure.
     """
 
     value: float
     unit: str
     logs: Series | None = None
+    hosts: Series | None = None
     less_is_better: bool = True
-    follows_host: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +78,18 @@ class Change:
 
     @property
     def regressed(self) -> bool:
-        """Whether it crossed its line, and surely changed that way at all."""
+        """Whether it crossed its line, and surely changed that way at all.
+
+        Where it is known less well than the line is wide, the whole interval has to lie beyond the line.
+        """
         if self.line is None or self.change is None:
             return False
-        up = self.line.up
-        over = self.change >= self.line.change if up else self.change <= self.line.change
-        sure = self.low is None or self.high is None or (self.low > 0 if up else self.high < 0)
-        return over and sure
+        sign = 1 if self.line.up else -1
+        line, change = sign * self.line.change, sign * self.change
+        if self.low is None or self.high is None:
+            return change >= line
+        least = self.low if self.line.up else -self.high
+        return change >= line and least > (0 if change - least <= line else line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ def compare(before: Json, after: Json, lines: Sequence[Line] = ()) -> Comparison
             known = sorted(of_both[0].keys() & of_both[1].keys())
             missing = "in neither" if not any(name in metrics for metrics in of_both) else "not in both"
             raise UsageError(f"--fail-on {wanted[name]}: {name} is {missing} of the reports; {suggest(name, known)}")
-    host = _host_change(before, after)
+    host = _host(before, after)
     names = [name for name in of_both[0] if name in of_both[1] and (name in wanted or _is_shown(name))]
     verdicts = list(_changed_verdicts(before, after))
     return Comparison(
@@ -156,12 +160,12 @@ def metrics_of(report: Json) -> dict[str, Metric]:
     for op, operation in operations.items():
         found |= _times(f"{op}.latency", operation["latency_seconds"])
         found[f"{op}.rate"] = Metric(operation["rate_per_second"] or 0.0, "/s", less_is_better=False)
-        found[f"{op}.errors"] = Metric(100 * operation["errors"] / operation["count"], "%", follows_host=False)
-    rates = [point["operations_per_second"] for point in points]
+        found[f"{op}.errors"] = Metric(100 * operation["errors"] / operation["count"], "%")
     total = sum(operation["rate_per_second"] or 0.0 for operation in operations.values())
-    found["rate"] = Metric(total, "/s", _blocks(rates), less_is_better=False)
+    rates, _ = _over_time(points, [point["operations_per_second"] for point in points])
+    found["rate"] = Metric(total, "/s", rates, less_is_better=False)
     if (memory := report["memory"].get("rss_bytes")) is not None:
-        found["memory.peak"] = Metric(memory["peak"] / 1e6, "MB", follows_host=False)
+        found["memory.peak"] = Metric(memory["peak"] / 1e6, "MB")
     for criterion in report["criteria"]:
         if criterion["value"] is not None and criterion["unit"] in _MORE_IS_BETTER:
             found[criterion["name"]] = Metric(criterion["value"], criterion["unit"], less_is_better=False)
@@ -171,12 +175,12 @@ def metrics_of(report: Json) -> dict[str, Metric]:
 def _times(
     name: str, quantiles: Json, points: Sequence[Json] = (), each: tuple[str, str] | None = None
 ) -> dict[str, Metric]:
+    label = "/".join(each).removesuffix("/none") if each else ""
     found = {}
     for stat in STATS:
         if quantiles[stat] is not None:
-            label = "/".join(each).removesuffix("/none") if each else ""
-            over_time = [point[f"{stat}_seconds"].get(label) for point in points if f"{stat}_seconds" in point]
-            found[f"{name}.{stat}"] = Metric(quantiles[stat], "s", _blocks(over_time))
+            values = [point.get(f"{stat}_seconds", {}).get(label) for point in points]
+            found[f"{name}.{stat}"] = Metric(quantiles[stat], "s", *_over_time(points, values))
     return found
 
 
@@ -210,31 +214,33 @@ def _steady(report: Json) -> Iterator[Json]:
             yield point
 
 
-def _blocks(values: Sequence[float | None]) -> Series | None:
-    """Return the logarithms, a mean for each of some blocks in succession; None of too few to tell their spread."""
-    known = np.array([value for value in values if value], dtype=np.float64)
+def _over_time(points: Sequence[Json], values: Sequence[float | None]) -> tuple[Series | None, Series | None]:
+    """Return the logarithms of what is known of the values, and of what constant work took then; None of too few."""
+    known = [(value, point.get("seconds_per_cell")) for value, point in zip(values, points, strict=True) if value]
     if len(known) < _LEAST_BLOCKS:
-        return None
-    return np.array([interquartile_mean(np.log(part)) for part in np.array_split(known, min(_BLOCKS, len(known)))])
+        return None, None
+    logs = np.log([value for value, _ in known])
+    hosts = [host for _, host in known if host]
+    return logs, np.log(hosts) if len(hosts) == len(known) else None
 
 
 class _Host(NamedTuple):
-    """How much slower the host was in B, as a logarithm; how far the times followed it, and how well that is known."""
+    """How far times followed the host's speed in both runs, 0 (not at all) to 1 (as one), and its standard error."""
 
+    followed: float
+    error: float
     slower: float
-    share: float
-    spread: float
 
 
-def _host_change(before: Json, after: Json) -> _Host | None:
+def _host(before: Json, after: Json) -> _Host | None:
     hosts = [report.get("host") for report in (before, after)]
     if any(not host or not host["seconds_per_cell"] for host in hosts):
         return None
     first, second = (host for host in hosts if host)
     return _Host(
-        math.log(second["seconds_per_cell"] / first["seconds_per_cell"]),
         (first["followed"] + second["followed"]) / 2,
         math.hypot(first["followed_error"], second["followed_error"]) / 2,
+        math.log(second["seconds_per_cell"] / first["seconds_per_cell"]),
     )
 
 
@@ -247,31 +253,31 @@ def _change(name: str, before: Metric, after: Metric, host: _Host | None, line: 
         same = before.value == after.value
         worse = (after.value > before.value) == before.less_is_better
         return change(None, None, None, "same" if same else "worse" if worse else "better")
-    logs = _log_change(before, after)
-    if host is not None and before.follows_host and logs is not None:
-        logs = _without(logs, host, before.less_is_better)
+    logs = _log_change(before, after, host)
     if logs is None:
         return change(after.value / before.value - 1, None, None, "unsure")
     value, low, high = (math.expm1(log) for log in logs)
     return change(value, low, high, _outcome(low, high, before.less_is_better))
 
 
-def _log_change(before: Metric, after: Metric) -> Estimate | None:
+def _log_change(before: Metric, after: Metric, host: _Host | None) -> Estimate | None:
+    """Return by how much the logarithm grew, what the host did taken out, within `_SIGMAS` standard errors."""
     if before.logs is None or after.logs is None:
         return None
-    return bootstrap_difference(before.logs, after.logs, interquartile_mean, _CONFIDENCE)
+    logs, unsure = (before.logs, after.logs), 0.0
+    if host is not None and before.hosts is not None and after.hosts is not None:
+        hosts = before.hosts, after.hosts
+        logs = before.logs - host.followed * before.hosts, after.logs - host.followed * after.hosts
+        unsure = host.error * abs(float(np.median(hosts[1]) - np.median(hosts[0])))
+    (first, first_error), (second, second_error) = map(_middle, logs)
+    reach = _SIGMAS * math.hypot(first_error, second_error, unsure)
+    return Estimate(second - first, second - first - reach, second - first + reach)
 
 
-def _without(found: Estimate, host: _Host, less_is_better: bool) -> Estimate:
-    """Take out what the host's own speed did; how well its share is known widens the interval."""
-    moved = host.share * host.slower * (1 if less_is_better else -1)
-    unsure = _SIGMAS * host.spread * abs(host.slower)
-    value = found.value - moved
-    return Estimate(
-        value,
-        value - math.hypot(found.value - found.low, unsure),
-        value + math.hypot(found.high - found.value, unsure),
-    )
+def _middle(logs: Series) -> tuple[float, float]:
+    """Return the mean of the middle half, and its standard error, from blocks of neighbours drawn anew."""
+    blocks = np.array([interquartile_mean(part) for part in np.array_split(logs, min(_BLOCKS, len(logs)))])
+    return float(interquartile_mean(blocks)), bootstrap_error(blocks, interquartile_mean)
 
 
 def _outcome(low: float, high: float, less_is_better: bool) -> Outcome:

@@ -32,7 +32,7 @@ def render_comparison(found: Comparison, file: TextIO, *, as_json: bool = False,
 
 def _table(found: Comparison, say: Any) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for head in ("metric", "A", "B", "change", "90 % interval", "", "line"):
+    for head in ("metric", "A", "B", "change", "surely within", "", "line"):
         table.add_column(head, justify="left" if head in ("metric", "", "line") else "right", no_wrap=True)
     for change in found.changes:
         style = "bold red" if change.regressed else _STYLES[change.outcome]

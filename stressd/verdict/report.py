@@ -283,9 +283,14 @@ def _point(ticks: Sequence[Tick]) -> dict[str, Any]:
         "rss_bytes": max(tick.rss_bytes for tick in ticks),
         "pss_bytes": max(tick.pss_bytes for tick in ticks),
         "cpu_cores": sum(tick.cpu_s for tick in ticks) / seconds if seconds else None,
+        "seconds_per_cell": _ratio(sum(tick.cells_cpu_s for tick in ticks), sum(tick.cells for tick in ticks)),
         "workers": ticks[-1].workers,
         "fault": any(tick.fault for tick in ticks),
     }
+
+
+def _ratio(seconds: float, count: int) -> float | None:
+    return seconds / count if count else None
 
 
 def _over(statistic: Callable[[list[float]], Any], values: Sequence[float | None]) -> float | None:
