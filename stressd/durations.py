@@ -15,3 +15,11 @@ def parse_s(text: str) -> float:
     if not math.isfinite(seconds):
         raise ValueError(f"{text[:40]!r} is no length of time; write 180, 20ms, 90s, 3m or 24h")
     return seconds
+
+
+def text(seconds: float) -> str:
+    """Return a length of time as `parse_s` reads it, in the largest unit that leaves a whole number."""
+    for unit in ("d", "h", "m", "s"):
+        if seconds >= _UNITS_S[unit] and (seconds / _UNITS_S[unit]).is_integer():
+            return f"{seconds / _UNITS_S[unit]:g}{unit}"
+    return f"{1000 * seconds:g}ms" if seconds < 1 else f"{seconds:g}s"

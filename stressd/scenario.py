@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_v
 
 from stressd import criteria, durations
 from stressd.metrics import FaultKind
+from stressd.objectives import MOST as OBJECTIVES_MOST
+from stressd.objectives import Objective, mistakes_among
 from stressd.parts import Mistakes, Part, Real, Seconds, Span, Whole, parse_duration_s, refuse
 from stressd.pools import PHASES_MOST, Mix, Phase, Pool, PoolChange
 from stressd.spelling import suggest
@@ -256,7 +258,7 @@ class Scenario(Part):
 
     `phases` follow one another from the begin of the load. If the last has a duration, too, and the scenario none, the
     load ends with it; else the last goes on to the end. `keys_per_lane` keys are each lane's own; `contended_keys` more
-    are saved to by all lanes, which takes a target that numbers its commits.
+    are saved to by all lanes, which takes a target that numbers its commits. `slo` are objectives of the user's own.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")
@@ -277,6 +279,7 @@ class Scenario(Part):
     verification: Verification = Verification()
     supervision: Supervision = Supervision()
     criteria: Criteria = Criteria()
+    slo: Annotated[tuple[Objective, ...], Field(max_length=OBJECTIVES_MOST)] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -298,6 +301,9 @@ class Scenario(Part):
         if self.pools and not any(mix.save or mix.generate for mix in self.mixes):
             yield ("pools",), "nothing is ever saved or generated, so there is nothing to read"
         yield from self._mistakes_in_phases()
+        yield from mistakes_among(self.slo)
+        if self.slo and not self.pools:
+            yield ("slo",), "there are no pools, so no load that could be held to it; leave it out"
 
     def _mistakes_in_phases(self) -> Mistakes:
         yield from _twice("phases", [phase.name for phase in self.phases])

@@ -25,7 +25,7 @@ LAYERS = (
     ("workload", "targets", "stats"),
     ("options", "scenario_file"),
     ("scenario",),
-    ("pools",),
+    ("pools", "objectives"),
     ("parts",),
     ("criteria",),
     ("metrics",),

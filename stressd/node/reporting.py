@@ -62,7 +62,7 @@ class Reporter:
         interrupted_by: int | None,
     ) -> tuple[Report, int]:
         """Write the report into the state folder, at the end also where it was asked for."""
-        timed = founded.scenario.duration_s is not None or not founded.scenario.pools
+        timed = founded.scenario.duration_s is not None or not founded.scenario.pools or bool(run.aborted)
         code = exit_code(verdict, interrupted_by=interrupted_by, strict=settings.strict, timed=timed)
         facts = self._facts(founded, settings, state, run, code, interrupted=timed and interrupted_by is not None)
         report: Report = redacted_tree(build_report(evidence, verdict, facts))
@@ -105,6 +105,7 @@ class Reporter:
             interrupted=interrupted,
             load_started_at=_wall_clock(run.load_start_s),
             specimens=[os.path.relpath(path) for path in self._specimens],
+            aborted=run.aborted,
             run_again=shlex.join(["stressd", "run", *settings.asked_for, "--seed", str(record.seed)]),
         )
 

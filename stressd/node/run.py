@@ -115,7 +115,10 @@ class Node:
         self._carry_over()
         metrics = self._metrics = NodeMetrics(
             pools={pool.name: pool.processes for pool in scenario.pools},
-            criteria=[name for name in _CRITERIA if name not in scenario.criteria.omit],
+            criteria=[
+                *(name for name in _CRITERIA if name not in scenario.criteria.omit),
+                *(objective.name for objective in scenario.slo),
+            ],
             info={
                 "version": __version__,
                 "python": platform.python_version(),
@@ -170,7 +173,8 @@ class Node:
         self._probe(scenario.probes.before)
         if scenario.pools and not self._stopped():
             self._load()
-        self._probe(scenario.probes.after)
+        if not self._run.aborted:
+            self._probe(scenario.probes.after)
 
     def _probe(self, names: Sequence[ProbeName]) -> None:
         for name in names:
@@ -238,6 +242,10 @@ class Node:
                 self._report(final=False)
             if self._settings.stop_on_violation and self._violated():
                 log.error("stopping at the first violation, as asked")
+                return
+            if (why := self._watch.broken_objective()) is not None:
+                run.aborted = why
+                log.error("aborted: %s", why)
                 return
 
     def _drain_load(self, supervisor: Supervisor) -> None:

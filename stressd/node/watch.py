@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from stressd import __version__
+from stressd import __version__, durations
 from stressd.criteria import STATUS_CODE
 from stressd.metrics import RESTART_REASONS, WORKER_STATES
 from stressd.node.founding import Founded
 from stressd.node.phases import PhaseLog
+from stressd.node.rolling import Rolling
 from stressd.observe.node_metrics import NodeMetrics
 from stressd.observe.processes import MemoryByProcess, ProcessStatus
 from stressd.observe.status import CriterionStatus, NodeFacts, PoolFacts, Status, build_status
@@ -27,7 +28,9 @@ from stressd.supervisor.resources import Machine, Tree, TreeUsage, cores, disk_f
 from stressd.supervisor.sampler import TickRing, tick
 from stressd.supervisor.supervisor import Supervisor
 from stressd.targets.protocol import TargetWithFootprint
-from stressd.verdict.evidence import Evidence, ProbeResult
+from stressd.verdict import wording
+from stressd.verdict.evidence import Evidence, FaultRecord, ProbeResult
+from stressd.verdict.objectives import Objectives
 from stressd.verdict.saturation import reach_of
 from stressd.verdict.verdict import Verdict, judge
 from stressd.workload.offer import Offer, Pace
@@ -40,6 +43,8 @@ LONG_RUN_S: Final = 3600.0
 JUDGE_EVERY_S: Final = 5.0
 FOOTPRINT_EVERY_S: Final = 10.0
 RECENT_SAMPLES: Final = 10
+ROLLING_S: Final = 3600.0  # of an endless run only the last hour is judged ...
+ROLLING_DEATHS_S: Final = 86_400.0  # ... and workers that died in the last day
 
 
 @dataclass(slots=True)
@@ -58,6 +63,7 @@ class RunState:
     measured_from: Snapshot | None = None
     measured_to: Snapshot | None = None
     unresolved_workers: int = 0
+    aborted: str = ""
 
 
 class Watch:
@@ -86,6 +92,9 @@ class Watch:
         self._machine = Machine()
         self._ring = TickRing()
         self._memory = MemoryByProcess()
+        self._judged_s = ROLLING_S if founded.scenario.duration_s is None else None
+        self._rolling = Rolling(founded.scenario, ROLLING_S) if self._judged_s is not None else None
+        self._objectives = Objectives(founded.scenario.slo, self._judged_s)
         self._usage: tuple[float, TreeUsage] | None = None  # the sample before
         self._samples = 0
         self._verdict: str | None = None
@@ -113,9 +122,6 @@ class Watch:
     def evidence(self) -> Evidence:
         """Return all that has been measured so far."""
         run, now = self._run, self._table.snapshot()
-        lanes = slice(0, self._scenario.lanes)
-        end = (run.measured_to or now).rows(lanes)
-        start = run.measured_from.rows(lanes) if run.measured_from is not None else end
         load_s = 0.0
         if run.load_start_s is not None:
             load_s = (run.load_end_s or time.monotonic()) - run.load_start_s
@@ -125,12 +131,12 @@ class Watch:
             abilities=self._abilities,
             cores=self._cores,
             load_s=load_s,
-            measured=end - start,
+            measured=self._measured(now),
             total=now,
             ticks=self._ring.ticks(),
             probes=dict(run.probes),
-            faults=run.schedule.records() if run.schedule is not None else [],
-            deaths=supervisor.tally.deaths if supervisor is not None else 0,
+            faults=self._faults(load_s),
+            deaths=self._deaths(),
             restarts=self._restarts(),
             outages_s=list(supervisor.tally.outages_s) if supervisor is not None else (),
             faults_left_out=dict(run.faults_left_out),
@@ -139,6 +145,47 @@ class Watch:
             reach=reach_of(self._ring.ticks(), self._scenario.warming_s, self._cores),
             memory_at_s=memory.at_s,
             memory_by_process=memory.memory_bytes,
+            objectives=self._objectives.findings(),
+            judged_s=self._judged_s,
+        )
+
+    def _measured(self, now: Snapshot) -> Snapshot:
+        """Return what the load's lanes counted after warm-up; of an endless run, in the last hour."""
+        run, lanes = self._run, slice(0, self._scenario.lanes)
+        end = (run.measured_to or now).rows(lanes)
+        if run.measured_from is None:
+            return end - end
+        earlier = self._rolling.earlier() if self._rolling is not None else None
+        if self._rolling is not None and earlier is not None:
+            return self._rolling.collapsed(end) - earlier
+        return end - run.measured_from.rows(lanes)
+
+    def _faults(self, load_s: float) -> Sequence[FaultRecord]:
+        records = self._run.schedule.records() if self._run.schedule is not None else []
+        if self._judged_s is None:
+            return records
+        return [record for record in records if record.until_s > load_s - self._judged_s]
+
+    def _deaths(self) -> int:
+        """Return how many workers died that nobody asked to; of an endless run, in the last day."""
+        if self._run.supervisor is None:
+            return 0
+        tally = self._run.supervisor.tally
+        if self._judged_s is None:
+            return tally.deaths
+        since_s = time.monotonic() - ROLLING_DEATHS_S
+        return sum(at_s > since_s for at_s in tally.deaths_at_s.copy())
+
+    def broken_objective(self) -> str | None:
+        """Say which objective of the scenario's own is to end the run, if one is."""
+        broken = self._objectives.broken
+        if broken is None:
+            return None
+        objective, since_s, value = broken
+        shown, line = (wording.figure(each, objective.unit) for each in (value, objective.fail))
+        return (
+            f"{objective.name}: {objective.stat} of {objective.subject} was {shown} in the last "
+            f"{durations.text(objective.window)}, and beyond {line} since second {since_s:.0f} of the load"
         )
 
     def _watch(self) -> None:
@@ -180,20 +227,26 @@ class Watch:
         if self._last is not None:
             last_s, last, last_cpu_s, last_pace = self._last
             lanes = slice(0, self._scenario.lanes)
+            at_s, counted = now_s - run.load_start_s, snapshot.rows(lanes) - last.rows(lanes)
+            fault = run.schedule is not None and run.schedule.active(round(last_s * 1e9), round(now_s * 1e9))
             self._ring.append(
                 tick(
-                    snapshot.rows(lanes) - last.rows(lanes),
+                    counted,
                     snapshot.total("arrow_bytes"),
                     usage,
-                    at_s=now_s - run.load_start_s,
+                    at_s=at_s,
                     duration_s=now_s - last_s,
                     cpu_s=cpu_s - last_cpu_s,
                     workers=sum(slot.state == "running" for slot in supervisor.slots),
-                    fault=run.schedule is not None and run.schedule.active(round(last_s * 1e9), round(now_s * 1e9)),
+                    fault=fault,
                     pace=pace - last_pace,
                     machine=self._machine.sample(cpu_s - last_cpu_s),
                 )
             )
+            if self._rolling is not None:
+                self._rolling.take(now_s, snapshot.rows(lanes))
+            warm = last_s - run.load_start_s >= self._scenario.warming_s
+            self._objectives.take(at_s, now_s - last_s, counted, counts=warm and not fault)
         self._last = (now_s, snapshot, cpu_s, pace)
         self._memory.take(now_s - run.load_start_s, {process.name: process.memory_bytes for process in processes})
 

@@ -70,11 +70,17 @@ class Slot:
 
 @dataclass(slots=True)
 class Tally:
-    """What happened to workers so far."""
+    """What happened to workers so far. `deaths` are those that nobody asked for, `deaths_at_s` when the last were."""
 
     deaths: int = 0
+    deaths_at_s: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
     restarts: Counter[tuple[str, str]] = field(default_factory=Counter)
     outages_s: deque[float] = field(default_factory=lambda: deque(maxlen=1_000))
+
+    def died(self) -> None:
+        """Count one death."""
+        self.deaths += 1
+        self.deaths_at_s.append(time.monotonic())
 
 
 class Supervisor:
@@ -305,7 +311,7 @@ class Supervisor:
             *(slot, child.pid, UNREAPABLE_S),
         )
         slot.stuck, slot.ready_at_s, slot.state = True, None, WorkerState.DEGRADED
-        self.tally.deaths += 1
+        self.tally.died()
 
     def _bury(self, slot: Slot, now_s: float) -> None:
         child = slot.child
@@ -330,11 +336,13 @@ class Supervisor:
         if self._draining:
             log.warning("worker %s ended by %s while draining", slot, how)
             slot.state = WorkerState.STOPPED
-            self.tally.deaths += not (self._killing or slot.stuck or reason == "injected")
+            if not (self._killing or slot.stuck or reason == "injected"):
+                self.tally.died()
             return
         if not slot.was_ready:
             raise DaemonError(f"worker {slot} died while it was starting ({how}); what it said is above")
-        self.tally.deaths += not (slot.stuck or reason == "injected")
+        if not (slot.stuck or reason == "injected"):
+            self.tally.died()
         self.tally.restarts[slot.pool, reason] += 1
         if not self._replaceable:
             raise DaemonError(

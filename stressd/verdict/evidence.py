@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from stressd.scenario import Scenario
 from stressd.stats.table import Snapshot
 from stressd.targets.protocol import Abilities
+from stressd.verdict.measured import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,9 @@ class Evidence:
     run. `ticks` cover the whole load, warm-up included. `cores` is what the process tree may use. `load_s` is how long
     the load ran, 0 where there was none. `outages_s`: of the last deaths, from each to the next worker at work.
     `faults_left_out`: kinds of fault that the scenario asks for and that were not injected, and why.
-    `memory_by_process`, in bytes, at the times `memory_at_s` of the load: the daemon and each slot.
+    `memory_by_process`, in bytes, at the times `memory_at_s` of the load: the daemon and each slot. `objectives` is how
+    those of the scenario's own came out, by name. Of an endless run `measured`, `recent` and `faults` are those of the
+    last `judged_s`, and `deaths` those of the last day.
     """
 
     scenario: Scenario
@@ -126,6 +129,16 @@ class Evidence:
     reach: Reach = Reach()
     memory_at_s: Sequence[float] = ()
     memory_by_process: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    objectives: Mapping[str, Finding] = field(default_factory=dict)
+    judged_s: float | None = None
+
+    @property
+    def recent(self) -> Sequence[Tick]:
+        """The ticks judged for what happened, not for what changed over the run: of an endless one the last."""
+        if self.judged_s is None or not self.ticks:
+            return self.ticks
+        since_s = self.ticks[-1].at_s - self.judged_s
+        return [tick for tick in self.ticks if tick.at_s > since_s]
 
     @property
     def saturated(self) -> bool:

@@ -64,6 +64,9 @@ def _has(scenario: Scenario, abilities: Abilities, need: Ability) -> bool:
 
 def _from_probe(criterion: Criterion, probe: str, evidence: Evidence) -> Finding:
     result = evidence.probes.get(probe)
+    scenario = evidence.scenario
+    if result is None and scenario.pools and scenario.duration_s is None and probe not in scenario.probes.before:
+        return NotApplicable(f"the {probe} probe comes after the load, and an endless one has no after")
     if result is None:
         return Inconclusive(f"the {probe} probe has not run")
     if result.error is not None:
@@ -125,7 +128,7 @@ def _degradation(evidence: Evidence) -> Finding:
 
 
 def _after_warmup(evidence: Evidence) -> list[Tick]:
-    return [tick for tick in evidence.ticks if tick.at_s - tick.duration_s >= evidence.scenario.warming_s - 1e-6]
+    return [tick for tick in evidence.recent if tick.at_s - tick.duration_s >= evidence.scenario.warming_s - 1e-6]
 
 
 # --- Memory ------------------------------------------------------------------------------------------
@@ -181,11 +184,11 @@ def _cache_hit_rate(evidence: Evidence) -> Finding:
 
 def _error_rate(evidence: Evidence) -> Finding:
     """Compare the whole load and its worst minute; the worse of both counts."""
-    attempts = sum(tick.attempts for tick in evidence.ticks)
-    errors = sum(tick.errors for tick in evidence.ticks)
+    attempts = sum(tick.attempts for tick in evidence.recent)
+    errors = sum(tick.errors for tick in evidence.recent)
     if attempts < _LEAST_ATTEMPTS and not errors:
         return Inconclusive(f"{attempts} operations without an error; it takes {_LEAST_ATTEMPTS} to be sure")
-    at_s, bad, tried = max(_minutes(evidence.ticks), key=lambda minute: minute[1] / minute[2])
+    at_s, bad, tried = max(_minutes(evidence.recent), key=lambda minute: minute[1] / minute[2])
     whole, worst = wilson(errors, attempts).scaled(100), wilson(bad, tried).scaled(100)
     rate = Estimate(*map(max, whole, worst))
     note = f"{errors:,} of {attempts:,}"

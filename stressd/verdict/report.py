@@ -33,7 +33,8 @@ class RunFacts:
 
     `scenario`: as resolved. `target`: `name` and `options`. `guarantees`: as claimed. `movies`: `path`,
     `sha256`, `good`, `bad`, and what else is known, such as the share that was used. `run_again`: the
-    command that repeats the run. `started_at` is the run's begin, `load_started_at` the load's.
+    command that repeats the run. `aborted`: which objective ended it early. `started_at` is the run's begin,
+    `load_started_at` the load's.
     """
 
     run_id: str
@@ -50,6 +51,7 @@ class RunFacts:
     load_started_at: datetime | None = None
     specimens: Sequence[Any] = ()
     run_again: str = ""
+    aborted: str = ""
     harness: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -63,6 +65,7 @@ def build_report(evidence: Evidence, verdict: Verdict, facts: RunFacts) -> Repor
         "verdict": verdict.outcome,
         "exit_code": facts.exit_code,
         "interrupted": facts.interrupted,
+        "aborted": facts.aborted or None,
         "run_id": facts.run_id,
         "scenario": facts.scenario,
         "target": facts.target,

@@ -49,7 +49,7 @@ class CriterionResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All criteria that the scenario did not leave out, in the order of the table, and what they come to."""
+    """All criteria that the scenario did not leave out, then its own objectives, and what they come to."""
 
     criteria: Sequence[CriterionResult]
     outcome: RunOutcome
@@ -63,6 +63,8 @@ def judge(evidence: Evidence, *, failed: bool = False) -> Verdict:
         for criterion in (moved(criterion, judged) for criterion in CRITERIA)
         if criterion.name not in judged.omit
     ]
+    unknown = Inconclusive("nothing of it was measured")
+    results += [_result(each.criterion, evidence.objectives.get(each.name, unknown)) for each in evidence.scenario.slo]
     return Verdict(results, _outcome(evidence, results, failed=failed or evidence.unresolved_workers > 0))
 
 

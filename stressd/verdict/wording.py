@@ -53,12 +53,17 @@ def claims(report: Json) -> str:
 
 def value(criterion: Json) -> str:
     """Return what a criterion measured, with its unit."""
-    figure, unit = criterion["value"], criterion["unit"]
-    if figure is None:
+    measured, unit = criterion["value"], criterion["unit"]
+    if measured is None:
         return "–"
     if unit == "yes":
-        return "yes" if figure else "no"
-    return _with_unit(number(figure), unit)
+        return "yes" if measured else "no"
+    return figure(measured, unit)
+
+
+def figure(value: float, unit: str) -> str:
+    """Return a figure with its unit."""
+    return seconds(value) if unit == "s" else _with_unit(number(value), unit)
 
 
 def threshold(criterion: Json) -> str:
@@ -153,7 +158,7 @@ def specimens(report: Json) -> list[str]:
 def remarks(report: Json) -> list[str]:
     """Return what else decides how to take the verdict."""
     workers, harness = report["workers"], report["harness"]
-    told = []
+    told = [f"Aborted: {clean(report['aborted'])}."] if report.get("aborted") else []
     if harness["saturated"]:
         told.append(_saturation(harness))
     if report["faults"]:
@@ -200,6 +205,8 @@ def fact(name: str, value: Any) -> str:
 def _with_unit(figure: str, unit: str) -> str:
     if unit in _COUNTED:
         return figure
+    if unit == "s":
+        return seconds(float(figure.replace(",", "")))
     if unit == "%":
         return f"{figure} %"
     return f"{figure}×" if unit == "x" else f"{figure} {clean(unit)}"
