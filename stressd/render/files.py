@@ -4,43 +4,59 @@ import json
 from collections.abc import Sequence
 
 from stressd.criteria import CRITERIA, Criterion
+from stressd.objectives import Objective
 from stressd.render import grafana_alerts, overview, prometheus, soak, workers
 from stressd.render.alerts import alerts
+from stressd.render.objectives import objective_alerts
 from stressd.render.panels import Json
 from stressd.render.recording import RECORDINGS
 from stressd.render.reference import criteria_page, metrics_page
 from stressd.render.rule_tests import rule_tests
 from stressd.render.yaml_text import to_yaml
+from stressd.scenario import Scenario
+from stressd.verdict.verdict import moved
 
 
 def rendered(criteria: Sequence[Criterion] = CRITERIA) -> dict[str, str]:
-    """Return the text of each file, with the thresholds of these criteria."""
+    """Return the text of each file of the project, with the thresholds of these criteria."""
     by_name = {criterion.name: criterion for criterion in criteria}
-    table = alerts(by_name)
+    return {
+        **watching(criteria),
+        "config/prometheus/rules_test.yml": rule_tests(alerts(by_name)),
+        "docs/criteria.md": criteria_page(criteria),
+        "docs/metrics.md": metrics_page(),
+    }
+
+
+def rendered_for(scenario: Scenario) -> dict[str, str]:
+    """Return what watches a scenario of the user's own: with its thresholds, and its objectives beside the criteria."""
+    return watching([moved(criterion, scenario.criteria) for criterion in CRITERIA], scenario.slo)
+
+
+def watching(criteria: Sequence[Criterion], objectives: Sequence[Objective] = ()) -> dict[str, str]:
+    """Return the files that Prometheus and Grafana read."""
+    table = (*alerts({criterion.name: criterion for criterion in criteria}), *objective_alerts(objectives))
     return {
         "config/prometheus/prometheus.yml": prometheus.config(),
         "config/prometheus/rules.yml": prometheus.rules(RECORDINGS, table),
-        "config/prometheus/rules_test.yml": rule_tests(table),
         **{
             f"grafana/dashboards/{file}.json": json.dumps(board, indent=2, ensure_ascii=False) + "\n"
-            for file, board in dashboards(criteria).items()
+            for file, board in dashboards(criteria, objectives).items()
         },
         "grafana/provisioning/datasources/prometheus.yml": _datasources(),
         "grafana/provisioning/dashboards/stressd.yml": _providers(),
         "grafana/provisioning/alerting/rules.yml": grafana_alerts.rules(table),
         "grafana/provisioning/alerting/contact_points.yml": grafana_alerts.contact_points(),
         "grafana/provisioning/alerting/policies.yml": grafana_alerts.policies(),
-        "docs/criteria.md": criteria_page(criteria),
-        "docs/metrics.md": metrics_page(),
     }
 
 
-def dashboards(criteria: Sequence[Criterion] = CRITERIA) -> dict[str, Json]:
+def dashboards(criteria: Sequence[Criterion] = CRITERIA, objectives: Sequence[Objective] = ()) -> dict[str, Json]:
     """Return the dashboards by the name of their file."""
     by_name = {criterion.name: criterion for criterion in criteria}
     watched = {alert.name: alert for alert in alerts(by_name)}
     return {
-        "overview": overview.overview(by_name, watched),
+        "overview": overview.overview(by_name, watched, objectives),
         "workers": workers.workers(watched),
         "store-and-soak": soak.store_and_soak(by_name),
     }

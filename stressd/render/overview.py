@@ -1,11 +1,13 @@
 """The first dashboard: whether the store is right, fast and steady."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from stressd.criteria import STATUS_CODE, Criterion, Outcome
+from stressd.objectives import Objective
 from stressd.render.alerts import FAST_BURN, SLOW_BURN, Alert
 from stressd.render.board import board
+from stressd.render.objectives import objective_panels
 from stressd.render.panels import (
     BAD,
     DOUBTFUL,
@@ -45,8 +47,10 @@ _RATIO: Final = (
 )
 
 
-def overview(criteria: Mapping[str, Criterion], alerts: Mapping[str, Alert]) -> Json:
-    """Return the dashboard, with the thresholds of these criteria and alerts."""
+def overview(
+    criteria: Mapping[str, Criterion], alerts: Mapping[str, Alert], objectives: Sequence[Objective] = ()
+) -> Json:
+    """Return the dashboard, with the thresholds of these criteria and alerts, and a row of objectives if there are."""
     return board(
         UID,
         "Overview",
@@ -58,6 +62,7 @@ def overview(criteria: Mapping[str, Criterion], alerts: Mapping[str, Alert]) -> 
             *_latency(alerts),
             *memory(criteria, alerts),
             *saturation(criteria, alerts),
+            *objective_panels(objectives),
         ],
     )
 

@@ -83,10 +83,10 @@ def test_a_criterion_of_ones_own_is_told_of_and_watched_like_the_others():
 
 
 def test_the_command_writes_what_changed_and_says_so(tmp_path, capsys):
-    main(str(tmp_path))
+    main(["--into", str(tmp_path)])
     assert capsys.readouterr().out.split() == list(FILES)
     (tmp_path / "docs/criteria.md").write_text("old")
-    main(str(tmp_path))
+    main(["--into", str(tmp_path)])
     assert capsys.readouterr().out.split() == ["docs/criteria.md"]
     assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in FILES} == FILES
 
