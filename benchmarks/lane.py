@@ -84,8 +84,8 @@ def looping(lane: Lane, mix: Mix, operations: int) -> Callable[[], None]:
     ledger, control = lane.parts.ledger, lane.parts.control
     plan = plan_of(Pool(name="bench", mix=mix))
     keys = key_stream(plan.pool.keys, KeySpace([lane.parts.own_keys], 1, ledger.acked), 1, 0, 1)
-    draws = Draws([mix], keys, 1, 0)
-    operation = draws.operations[0]
+    draws = Draws(keys, 1, 0)
+    operation = draws.operation(0, mix)
     left = 0
 
     def counted() -> object:
@@ -95,7 +95,7 @@ def looping(lane: Lane, mix: Mix, operations: int) -> Callable[[], None]:
             control[Control.DRAIN] = 1
         return operation()
 
-    draws.operations[0] = counted  # type: ignore[assignment]  # the same, and it ends the load
+    draws.operation = lambda _number, _mix: counted  # type: ignore[method-assign]  # the same, and it ends the load
 
     def run() -> None:
         nonlocal left

@@ -51,6 +51,7 @@ def _run(options: RunOptions) -> int:
     from stressd.node.run import run as run_node  # noqa: PLC0415
     from stressd.node.settings import Ended, Settings  # noqa: PLC0415
     from stressd.observe.server import Listening  # noqa: PLC0415
+    from stressd.scenario import Scenario  # noqa: PLC0415
     from stressd.scenario_file import load, resolve  # noqa: PLC0415
     from stressd.verdict.render_text import render_text  # noqa: PLC0415
     from stressd.verdict.report_file import check_report_path  # noqa: PLC0415
@@ -58,7 +59,11 @@ def _run(options: RunOptions) -> int:
     logs.configure(options.logging.format, options.logging.level)
     for path in options.reports:
         check_report_path(path)
-    scenario = resolve(load(options.scenario), options.overrides)
+
+    def read() -> Scenario:
+        return resolve(load(options.scenario), options.overrides)
+
+    scenario = read()
     with LiveView(quiet=options.quiet) as view:
 
         def done(ended: Ended) -> None:
@@ -82,6 +87,7 @@ def _run(options: RunOptions) -> int:
                 strict=options.strict,
                 stop_on_violation=options.stop_on_violation,
                 allow_host_faults=options.allow_host_faults,
+                reread=read,
                 show=view.update,
                 say=_say,
                 done=done,

@@ -191,6 +191,8 @@ _NODE: Final = (
         ("criterion",),
     ),
     _node("criterion_value", "gauge", "What the criterion measured, in its unit.", ("criterion",)),
+    _node("reload_success", "gauge", "Whether the last reload of the scenario was taken over; 1 at the start."),
+    _node("reload_timestamp_seconds", "gauge", "When the scenario was last read well: at the start, or by a reload."),
     _node("collector_seconds", "gauge", "Time the last scrape took to collect."),
     _node("collector_errors_total", "counter", "Parts of a scrape that failed and were left out."),
     _node("supervisor_tick_seconds", "histogram", "Time of one turn of the supervisor's loop."),

@@ -99,6 +99,12 @@ def _as_kept(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"target": scenario.target.model_copy(update={"options": options})})
 
 
+def as_run(scenario: Scenario, record: RunRecord) -> Scenario:
+    """Return a scenario that was read anew as the run that is under way has it: secrets left out, in one process."""
+    kept = _as_kept(scenario)
+    return merged(kept, 1, kept.lanes) if record.one_process and kept.pools else kept
+
+
 def worker_spec(
     scenario: Scenario,
     record: RunRecord,

@@ -4,8 +4,10 @@ import logging
 import os
 import shlex
 import time
+from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from stressd.node.founding import Founded
 from stressd.node.settings import Settings
@@ -25,6 +27,7 @@ from stressd.workload.movie_tables import MovieTables
 log = logging.getLogger(__name__)
 
 SPECIMENS_MOST: Final = 50
+RELOADS_MOST: Final = 50
 
 
 class Reporter:
@@ -32,6 +35,7 @@ class Reporter:
 
     def __init__(self) -> None:
         self._specimens: list[str] = []
+        self._reloads: deque[dict[str, Any]] = deque(maxlen=RELOADS_MOST)
         self._began = datetime.now(UTC)
 
     def note(self, who: str, message: Message) -> None:
@@ -50,6 +54,10 @@ class Reporter:
                     self._specimens.append(specimen)
             case _:
                 pass
+
+    def reloaded(self, at_s: float, changes: Sequence[str]) -> None:
+        """Note that the run goes on otherwise from a moment of the load on."""
+        self._reloads.append({"at_seconds": at_s, "changes": list(changes)})
 
     def report(
         self,
@@ -106,6 +114,7 @@ class Reporter:
             load_started_at=_wall_clock(run.load_start_s),
             specimens=[os.path.relpath(path) for path in self._specimens],
             aborted=run.aborted,
+            reloads=list(self._reloads),
             run_again=shlex.join(["stressd", "run", *settings.asked_for, "--seed", str(record.seed)]),
         )
 

@@ -21,6 +21,7 @@ from stressd.metrics import OPS, VIOLATIONS
 from stressd.node.founding import Wishes, found
 from stressd.node.injecting import means_for, wants_disk
 from stressd.node.phases import PhaseLog
+from stressd.node.reloading import Reloads
 from stressd.node.reporting import Reporter
 from stressd.node.settings import Ended, Settings
 from stressd.node.state import StateFolder
@@ -42,6 +43,7 @@ from stressd.verdict.evidence import ProbeResult
 from stressd.verdict.verdict import judge
 from stressd.worker.channel import Message
 from stressd.worker.spec import WorkerSpec
+from stressd.workload.plan import Change
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ PROBE_TIMEOUT_S: Final = 180.0
 START_TIMEOUT_S: Final = 120.0
 AFTER_SECOND_SIGNAL_S: Final = 0.5  # for operations in flight; what is left of `signals.HURRY_S` is for the report
 TURN_S: Final = 0.05
+RELOAD_AHEAD_NS: Final = 500_000_000  # until then every worker has read it
 REPORT_EVERY_S: Final = 300.0
 ALIVE_S: Final = 10.0
 _LAST_GOOD: Final = {op: column("last_good_ns", op) for op in OPS}
@@ -130,11 +133,14 @@ class Node:
             },
         )
         self._watch = Watch(founded, table, metrics, self._run, settings.show, str(self._state.path))
+        reread = settings.reread or (lambda: scenario)
+        self._reloads = Reloads(scenario, record, reread, metrics)
         sources = Sources(
             metrics=Exporter(table, self._lanes(), metrics).render,
             status=self._status,
             alive=lambda: time.monotonic() - self._turned_s < ALIVE_S,
             ready=self._at_work,
+            reload=self._reloads.ask,
         )
         server = ObserveServer(settings.listening, sources)
         address = server.start()
@@ -232,6 +238,7 @@ class Node:
         report_at_s = time.monotonic() + REPORT_EVERY_S
         while not self._stopped() and (now_s := time.monotonic()) < end_s:
             self._turn(supervisor, min(TURN_S, end_s - now_s, phases.border_s - (now_s - run.load_start_s)))
+            self._take_reload(supervisor)
             phases.turn(time.monotonic() - run.load_start_s, self._table.snapshot)
             run.phase = phases.name
             if run.measured_from is None and now_s >= warm_s:
@@ -247,6 +254,25 @@ class Node:
                 run.aborted = why
                 log.error("aborted: %s", why)
                 return
+
+    def _take_reload(self, supervisor: Supervisor) -> None:
+        """Have everybody go on as a scenario says that was read anew, from one moment a little ahead on."""
+        if self._signals.reload:
+            self._signals.reload = False
+            self._reloads.ask()
+        taken = self._reloads.take()
+        if taken is None:
+            return
+        scenario, changes = taken
+        at_ns = time.monotonic_ns() + RELOAD_AHEAD_NS - self._table.control[Control.LOAD_START_NS]
+        change = Change(at_ns, scenario)
+        supervisor.change(change)
+        self._watch.change(change)
+        dumped = scenario.model_dump(mode="json", by_alias=True)
+        record = replace(self._founded.record, scenario=dumped)
+        self._founded = replace(self._founded, scenario=scenario, record=record)
+        self._state.write_record(record)
+        self._reporter.reloaded(at_ns / 1e9, changes)
 
     def _drain_load(self, supervisor: Supervisor) -> None:
         run = self._run

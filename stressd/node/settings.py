@@ -6,6 +6,7 @@ from typing import Any
 
 from stressd.observe.server import Listening
 from stressd.observe.status import Status
+from stressd.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class Settings:
 
     `show` is given the status once a second, by the watch's thread; `say` what people should know on the way;
     `done` the end, before the linger. `asked_for` are the words of a command line that asks for the same run.
+    `reread` reads the scenario anew, for a reload; StressdError if it cannot be.
     `allow_host_faults`: the embedded store may be given a disk of its own, for faults of the disk.
     """
 
@@ -31,6 +33,7 @@ class Settings:
     strict: bool = False
     stop_on_violation: bool = False
     allow_host_faults: bool = False
+    reread: Callable[[], Scenario] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from stressd.verdict.objectives import Objectives
 from stressd.verdict.saturation import reach_of
 from stressd.verdict.verdict import Verdict, judge
 from stressd.workload.offer import Offer, Pace
+from stressd.workload.plan import Change
 
 log = logging.getLogger(__name__)
 
@@ -175,6 +176,12 @@ class Watch:
             return tally.deaths
         since_s = time.monotonic() - ROLLING_DEATHS_S
         return sum(at_s > since_s for at_s in tally.deaths_at_s.copy())
+
+    def change(self, change: Change) -> None:
+        """Go on as a scenario says that was read anew."""
+        self._offer.change(change)
+        self._scenario = change.scenario
+        self._objectives.change(change.scenario.slo)
 
     def broken_objective(self) -> str | None:
         """Say which objective of the scenario's own is to end the run, if one is."""

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from stressd.observe.access import Token, from_where_it_may
 from stressd.observe.collector import Format
@@ -34,19 +34,26 @@ _PAGE: Final = {
 Endpoint = Callable[[Request], Answer]
 
 
+class Reloaded(NamedTuple):
+    """What came of a reload: `lines` say what changed, or what is wrong and why nothing did."""
+
+    well: bool
+    lines: Sequence[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where the answers come from. All are called in the server's thread, one at a time; none may wait.
 
     `alive`: the daemon's loop ticks. `ready`: workers are at work. `status`: what `/api/status` shows, free of NaN.
-    `reload` has the scenario read anew and returns what is wrong with it, a line each; None where that is not possible.
+    `reload` has the scenario read anew; None where that is not possible.
     """
 
     metrics: Callable[[Format], bytes]
     status: Callable[[], Mapping[str, object]]
     alive: Callable[[], bool]
     ready: Callable[[], bool]
-    reload: Callable[[], Sequence[str]] | None = None
+    reload: Callable[[], Reloaded] | None = None
 
 
 class Routes:
@@ -99,15 +106,15 @@ class Routes:
             return _unknown_client()
         return endpoint(request)
 
-    def _reloaded(self, request: Request, reload: Callable[[], Sequence[str]]) -> Answer:
+    def _reloaded(self, request: Request, reload: Callable[[], Reloaded]) -> Answer:
         if request.method != "POST":
             return Answer.plain(405, "POST is needed", ("allow", "POST"))
         if not from_where_it_may(request, self._scheme, self._own_host):
             return Answer.plain(403, "a reload is not taken from a page of another host; ask by this machine's name")
         if self._token is None or not self._token.admits(request, bearer_only=True):
             return _unknown_client()
-        mistakes = reload()
-        return Answer.plain(422, "\n".join(mistakes)) if mistakes else Answer.plain(200, "reloaded")
+        came = reload()
+        return Answer.plain(200 if came.well else 422, "\n".join(came.lines))
 
     def _metrics(self, request: Request, render: Callable[[Format], bytes]) -> Answer:
         form = Format.OPENMETRICS if wants_openmetrics(request.header("accept")) else Format.TEXT

@@ -275,6 +275,16 @@ def alerts(criteria: Mapping[str, Criterion] = BY_NAME) -> tuple[Alert, ...]:
             Panel("stressd-overview", 10),
         ),
         Alert(
+            "ReloadFailed",
+            "warning",
+            "1 - stressd_reload_success",
+            0,
+            "0s",
+            "A reload was refused",
+            "The scenario that {{ $labels.instance }} was to take over is wrong, so the old one goes on.",
+            Panel("stressd-overview", 14),
+        ),
+        Alert(
             "ScrapeSlow",
             "warning",
             'scrape_duration_seconds{job="stressd"}',

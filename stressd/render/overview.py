@@ -148,6 +148,17 @@ def _status(criteria: Mapping[str, Criterion]) -> Iterable[Json]:
         width=2,
         names=True,
     )
+    yield stat(
+        14,
+        "Reload",
+        "Whether the last reload of the scenario was taken over, and when one was, or the start. See docs/reload.md.",
+        [
+            Query("min(stressd_reload_success)", "taken over"),
+            Query("time() - max(stressd_reload_timestamp_seconds)", "age"),
+        ],
+        Look("none", ((None, BAD), (1, GOOD)), decimals=0),
+        width=3,
+    )
     yield state_timeline(
         10,
         "Criteria",

@@ -185,6 +185,8 @@ CASES: Final = (
         {"criterion": "recovery"},
     ),
     Case("CriterionInconclusive", 70, {'stressd_criterion_status{criterion="recovery"}': "3x50 0x40"}),
+    Case("ReloadFailed", 10, {"stressd_reload_success": "1x4 0x20"}, "1"),
+    Case("ReloadFailed", 10, {"stressd_reload_success": "1x20"}),
     Case("ScrapeSlow", 10, {"scrape_duration_seconds": "1.5x20"}, "1.5s"),
     Case("ScrapeSlow", 10, {"scrape_duration_seconds": "0.01x20"}),
 )

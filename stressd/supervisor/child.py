@@ -56,6 +56,12 @@ class Child:
         """Return what the worker has said since the last call; never waits."""
         return self.channel.receive()
 
+    def tell(self, message: Message) -> None:
+        """Say something to the worker; one that does not listen, or is gone, is found out elsewhere."""
+        self.channel.wait_s(SEND_TIMEOUT_S)
+        self.channel.send(message)
+        self.channel.wait_s(0.0)
+
     def signal(self, number: int) -> None:
         """Send a signal to this very process, dead or alive."""
         with contextlib.suppress(ProcessLookupError):

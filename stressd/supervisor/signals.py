@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM for a loop that waits on descriptors: noted, and waking it up; a second one ends the process."""
+"""SIGINT, SIGTERM and SIGHUP for a loop that waits on descriptors: noted, and waking it up.
+
+SIGHUP asks for a reload. A second one of the other two ends the process.
+"""
 
 import logging
 import os
@@ -15,7 +18,7 @@ _NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """Within `with`, counts the signals that ask the daemon to end. Main thread only.
+    """Within `with`, counts the signals that ask the daemon to end; `reload` is set by a SIGHUP. Main thread only.
 
     `HURRY_S` after the second one the process is ended, even if someone else's code, such as a target's `setup`, is in
     the way of an end in order.
@@ -24,6 +27,7 @@ class Signals:
     def __init__(self) -> None:
         self.first: int | None = None
         self.count = 0
+        self.reload = False
         self._hurry: threading.Timer | None = None
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
@@ -32,6 +36,7 @@ class Signals:
     def __enter__(self) -> Self:
         self._old_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._old = {number: signal.signal(number, self._note) for number in _NUMBERS}
+        self._old[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._note_reload)
         return self
 
     def __exit__(
@@ -56,6 +61,9 @@ class Signals:
                 pass
         except BlockingIOError:
             return
+
+    def _note_reload(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's signature
+        self.reload = True
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's signature
         self.count += 1

@@ -12,7 +12,7 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from stressd.errors import DaemonError, StressdError, TargetError
@@ -22,7 +22,8 @@ from stressd.supervisor.child import Child
 from stressd.supervisor.resources import oom_kills
 from stressd.supervisor.states import Backoff, HangWatch, WorkerState
 from stressd.worker.channel import Message
-from stressd.worker.spec import WorkerSpec
+from stressd.worker.spec import WorkerSpec, change_message
+from stressd.workload.plan import Change
 
 log = logging.getLogger(__name__)
 
@@ -205,6 +206,14 @@ class Supervisor:
             if slot.child is not None:
                 slot.child.limit_files(limited)
         return True
+
+    def change(self, change: Change) -> None:
+        """Have all workers go on as another scenario says, from a moment on; also those that are started later."""
+        message = change_message(change)
+        for slot in self.slots:
+            slot.spec = replace(slot.spec, changes=(*slot.spec.changes, change))
+            if slot.child is not None:
+                slot.child.tell(message)
 
     # --- the end
 

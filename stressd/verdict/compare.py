@@ -203,14 +203,18 @@ def _default_lines(before: Mapping[str, Metric], after: Mapping[str, Metric]) ->
 
 
 def _steady(report: Json) -> Iterator[Json]:
-    """Yield the points of the timeline after warm-up, those with a fault at work or just over left out."""
+    """Yield the points after warm-up, but for those with a fault at work or just over, or when others had the machine."""
     scenario, timeline = report["scenario"], report["timeline"]
     duration_s, warmup_s = scenario.get("duration_s"), scenario.get("warmup_s") or 0.0
     warm_s = warmup_s if duration_s is None else min(warmup_s, duration_s / 3)
     faulty_s = [point["at_seconds"] for point in timeline if point["fault"]]
     for point in timeline:
         at_s = point["at_seconds"]
-        if at_s > warm_s and not any(0 <= at_s - fault_s < _AFTERMATH_S for fault_s in faulty_s):
+        if (
+            at_s > warm_s
+            and not point.get("crowded")
+            and not any(0 <= at_s - fault_s < _AFTERMATH_S for fault_s in faulty_s)
+        ):
             yield point
 
 

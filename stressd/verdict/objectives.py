@@ -62,6 +62,11 @@ class Objectives:
             if counts:
                 watched.take(at_s, duration_s, counted)
 
+    def change(self, objectives: Sequence[Objective]) -> None:
+        """Take other lines for the same objectives."""
+        for watched, objective in zip(self._watched, objectives, strict=True):
+            watched.objective = objective
+
     @property
     def broken(self) -> Broken | None:
         """The first objective that is to end the run."""

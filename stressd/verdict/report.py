@@ -15,7 +15,7 @@ import numpy as np
 from stressd.metrics import CHECKS, CLASSES, OPS, OUTCOMES
 from stressd.stats.histogram import Counts, bars, quantiles_s
 from stressd.stats.table import Snapshot
-from stressd.verdict.degradation import host_speed
+from stressd.verdict.degradation import crowded, host_speed
 from stressd.verdict.evidence import Evidence, FaultRecord, PhaseRecord, ProbeResult, Tick
 from stressd.verdict.measures import violations_of
 from stressd.verdict.verdict import CriterionResult, Verdict
@@ -52,6 +52,7 @@ class RunFacts:
     specimens: Sequence[Any] = ()
     run_again: str = ""
     aborted: str = ""
+    reloads: Sequence[Mapping[str, Any]] = ()
     harness: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -66,6 +67,7 @@ def build_report(evidence: Evidence, verdict: Verdict, facts: RunFacts) -> Repor
         "exit_code": facts.exit_code,
         "interrupted": facts.interrupted,
         "aborted": facts.aborted or None,
+        "reloads": list(facts.reloads),
         "run_id": facts.run_id,
         "scenario": facts.scenario,
         "target": facts.target,
@@ -289,6 +291,7 @@ def _point(ticks: Sequence[Tick]) -> dict[str, Any]:
         "seconds_per_cell": _ratio(sum(tick.cells_cpu_s for tick in ticks), sum(tick.cells for tick in ticks)),
         "workers": ticks[-1].workers,
         "fault": any(tick.fault for tick in ticks),
+        "crowded": any(crowded(tick) for tick in ticks),
     }
 
 

@@ -15,10 +15,11 @@ from stressd.worker.channel import Channel
 from stressd.worker.lane import Lane
 from stressd.worker.loop import Loop, Starts, lane_thread
 from stressd.worker.memory import arrow_bytes, release_unused
-from stressd.worker.spec import WorkerSpec
+from stressd.worker.spec import WorkerSpec, change_of
 from stressd.workload.distribution import KeySpace, key_stream
 from stressd.workload.operation import Draws, SaveKeys
-from stressd.workload.plan import plan_of, saving_lanes
+from stressd.workload.pacer import Pacer
+from stressd.workload.plan import Change, plan_along, saving_lanes
 
 REPORT_EVERY_S: Final = 1.0
 RELEASE_EVERY_S: Final = 5.0
@@ -44,7 +45,8 @@ class LoadWorker:
         self._table = table
         self._target = target
         self._bench = bench
-        self._plan = plan_of(spec.scenario.pools[spec.pool], spec.scenario.phases)
+        self._plan = plan_along(spec.pool, spec.scenario, spec.changes)
+        self._loops: list[Loop] = []
         keys = spec.scenario.keys_per_lane
         saved = [range(lane * keys, (lane + 1) * keys) for lane in saving_lanes(spec.scenario)]
         if bench.contended is not None:
@@ -105,10 +107,25 @@ class LoadWorker:
     def _loop(self, lane: Lane) -> Loop:
         spec, plan, number = self._spec, self._plan, lane.parts.number
         keys = key_stream(plan.pool.keys, self._key_space, spec.seed, number, spec.scenario.lanes)
-        draws = Draws([stretch.mix for stretch in plan.stretches], keys, spec.seed, number, self._bench.acked)
+        draws = Draws(keys, spec.seed, number, self._bench.acked)
         save_keys = SaveKeys((key, lane.saves(key)) for key in lane.save_keys if not lane.retired(key))
         place = (number - spec.first_lane) * plan.pool.processes + spec.process  # first one of each process
-        return Loop(lane, plan, draws, save_keys, place, self._take_starts if plan.open else None)
+        loop = Loop(lane, plan, draws, save_keys, place, self._take_starts if plan.open else None)
+        self._loops.append(loop)
+        return loop
+
+    def _change(self, change: Change) -> None:
+        """Have all lanes go on as another scenario says, from a moment to come on."""
+        spec = self._spec
+        with self._starts_lock:
+            self._plan = self._plan.changed(change.at_ns, change.scenario.pools[spec.pool])
+            if self._starts is not None:
+                self._starts.pacer = self._pacer()
+        for loop in self._loops:
+            loop.follow(self._plan)
+
+    def _pacer(self) -> Pacer:
+        return self._plan.pacer(self._spec.seed, self._spec.process, self._plan.pool.processes)
 
     def _take_starts(self) -> tuple[Starts, range]:
         """Return the process's intended starts, and to the first lane that asks those that were missed.
@@ -122,8 +139,7 @@ class LoadWorker:
             spec = self._spec
             lanes = range(spec.first_lane, spec.first_lane + spec.threads)
             taken = max(self._table.row(lane)[cells.NEXT_START] for lane in lanes)
-            pacer = self._plan.pacer(spec.seed, spec.process, self._plan.pool.processes)
-            self._starts = Starts(pacer, self._table.control[Control.LOAD_START_NS], taken)
+            self._starts = Starts(self._pacer(), self._table.control[Control.LOAD_START_NS], taken)
             return self._starts, self._starts.take_due(time.monotonic_ns()) if taken else range(0)
 
     def _lane_failed(self, error: BaseException) -> None:
@@ -133,7 +149,9 @@ class LoadWorker:
         report_at_s = release_at_s = time.monotonic()
         while any(thread.is_alive() for thread in threads):
             self._channel.wait_s(DRAIN_POLL_S if self._table.control[Control.DRAIN] else 0.25)
-            self._channel.receive()
+            for message in self._channel.receive():
+                if message["event"] == "change":
+                    self._change(change_of(message))
             if self._channel.closed:
                 os._exit(EXIT_LANE_DIED)  # the parent is gone
             if self._failure is not None:

@@ -20,7 +20,7 @@ from stressd.worker.lane import Lane
 from stressd.worker.record import NOT_ASKED
 from stressd.workload.operation import Draws, Op, SaveKeys
 from stressd.workload.pacer import Pacer
-from stressd.workload.plan import Plan, Stretch
+from stressd.workload.plan import Plan
 
 LONGEST_SLEEP_S: Final = 0.1
 LATE_NS: Final = 10_000_000
@@ -36,7 +36,7 @@ class Starts:
     """The intended starts of one process, each handed out once. Any of its threads may take."""
 
     def __init__(self, pacer: Pacer, start_ns: int, first: int) -> None:
-        self._pacer = pacer
+        self.pacer = pacer  # may be replaced by one that is the same up to a moment to come
         self._start_ns = start_ns
         self._next = first
         self._taking = threading.Lock()
@@ -52,12 +52,12 @@ class Starts:
         """Return the numbers of all starts that are due by then and were not taken."""
         with self._taking:
             first = self._next
-            self._next = max(first, self._pacer.due(until_ns - self._start_ns))
+            self._next = max(first, self.pacer.due(until_ns - self._start_ns))
             return range(first, self._next)
 
     def due_ns(self, number: int) -> int:
         """Return when that start is due, in CLOCK_MONOTONIC nanoseconds."""
-        return self._start_ns + self._pacer.offset_ns(number)
+        return self._start_ns + self.pacer.offset_ns(number)
 
 
 TakeStarts = Callable[[], tuple[Starts, range]]
@@ -77,7 +77,7 @@ class Loop:
         self._plan = plan
         self._draws = draws
         self._read_key = draws.read_key
-        self._operation = draws.operations[0]
+        self._operation = draws.operation(0, plan.stretches[0].mix)
         self._save_keys = save_keys
         self._place = place
         self._take_starts = starts
@@ -100,9 +100,11 @@ class Loop:
         if not self._wait_for_load():
             return
         self._begin_taking()
-        for stretch, operation in zip(self._plan.stretches, self._draws.operations, strict=True):
-            self._operation = operation
-            self._work(stretch)
+        number = 0
+        while number < len(self._plan.stretches):  # there may be more of them meanwhile
+            self._operation = self._draws.operation(number, self._plan.stretches[number].mix)
+            self._work(number)
+            number += 1
         self._give_up_backlog()
         row = self._row
         for key in self._lane.last_keys:
@@ -110,9 +112,13 @@ class Loop:
             if self._acked(key):
                 self._lane.scrub(key)
 
-    def _work(self, stretch: Stretch) -> None:
+    def follow(self, plan: Plan) -> None:
+        """Go on along another plan, which is the same up to a moment to come. Any thread may call."""
+        self._plan = plan
+
+    def _work(self, number: int) -> None:
         row, do, operation, now = self._row, self._do, self._operation, time.monotonic_ns
-        for late_ns in self._due(stretch):
+        for late_ns in self._due(number):
             began = now()
             do[operation()](late_ns)
             ended = now()
@@ -121,37 +127,51 @@ class Loop:
 
     # --- when
 
-    def _due(self, stretch: Stretch) -> Iterator[int]:
-        """Yield once for each operation of the stretch to start now: how late it starts, in nanoseconds."""
-        return self._closed(stretch) if self._starts is None else self._open(stretch, self._starts)
+    def _due(self, number: int) -> Iterator[int]:
+        """Yield once for each operation of a stretch to start now: how late it starts, in nanoseconds."""
+        return self._closed(number) if self._starts is None else self._open(number, self._starts)
 
-    def _closed(self, stretch: Stretch) -> Iterator[int]:
-        load_ns, think_ns, ramp = self._control[_LOAD_START], stretch.think_ns, self._plan.ramp
-        end_ns, changing = load_ns + stretch.end_ns, not ramp.is_steady
-        spread_ns = think_ns * self._place // self._plan.pool.lanes  # so that they do not all begin at once
+    def _end_ns(self, number: int) -> int:
+        return self._control[_LOAD_START] + self._plan.stretches[number].end_ns
+
+    def _closed(self, number: int) -> Iterator[int]:
+        plan, load_ns = self._plan, self._control[_LOAD_START]
+        stretch, changing, end_ns = plan.stretches[number], not plan.ramp.is_steady, self._end_ns(number)
+        think_ns = stretch.think_ns
+        spread_ns = think_ns * self._place // plan.pool.lanes  # so that they do not all begin at once
         due_ns = min(load_ns + stretch.begin_ns + spread_ns, end_ns)
         while (now_ns := self._sleep_until(due_ns)) and now_ns < end_ns:
+            if self._plan is not plan:
+                plan, end_ns = self._plan, self._end_ns(number)
+                changing = not plan.ramp.is_steady
             if changing:
-                due_ns = min(load_ns + ramp.reaches_ns(self._place + 0.5, now_ns - load_ns), end_ns)
-                if due_ns > now_ns:
-                    continue
+                due_ns = load_ns + plan.ramp.reaches_ns(self._place + 0.5, now_ns - load_ns)
+            due_ns = min(due_ns, end_ns)
+            if due_ns > now_ns or now_ns >= end_ns:
+                continue
             yield 0
             due_ns = min(time.monotonic_ns() + think_ns, end_ns) if think_ns else 0
 
-    def _open(self, stretch: Stretch, starts: Starts) -> Iterator[int]:
-        row, max_late_ns, end_ns = self._row, self._max_late_ns, self._control[_LOAD_START] + stretch.end_ns
-        number, due_ns = self._taken
+    def _open(self, number: int, starts: Starts) -> Iterator[int]:
+        row, max_late_ns = self._row, self._max_late_ns
+        plan, end_ns = self._plan, self._end_ns(number)
+        start, due_ns = self._taken
         while due_ns < end_ns and (now_ns := self._sleep_until(due_ns)):
-            row[cells.NEXT_START] = number + 1
+            if self._plan is not plan:  # what was to come may come earlier, or later
+                plan, end_ns = self._plan, self._end_ns(number)
+                due_ns = starts.due_ns(start)
+                self._taken = start, due_ns
+                continue
+            row[cells.NEXT_START] = start + 1
             late_ns = now_ns - due_ns
             if late_ns <= max_late_ns:
                 if late_ns > LATE_NS:
                     row[cells.LATE] += 1
                 yield late_ns
             else:
-                self._give_up(starts, range(number, number + 1), now_ns)
+                self._give_up(starts, range(start, start + 1), now_ns)
                 self._give_up(starts, starts.take_due(now_ns - max_late_ns), now_ns)
-            number, due_ns = self._taken = starts.take()
+            start, due_ns = self._taken = starts.take()
 
     def _begin_taking(self) -> None:
         """Take the first start; give up those that fell due while there was no process."""
@@ -182,11 +202,11 @@ class Loop:
         cells.observe(self._row, cells.LATENCY[_METRIC[op]], late_ns)
 
     def _sleep_until(self, due_ns: int) -> int:
-        """Sleep until then, beating, and return what time it is; 0 if there is nothing more to start."""
-        control = self._control
+        """Sleep until then, or until the plan changes, beating; return the time, 0 if nothing more is to start."""
+        control, plan = self._control, self._plan
         while not control[_DRAIN]:
             now_ns = time.monotonic_ns()
-            if now_ns >= due_ns:
+            if now_ns >= due_ns or self._plan is not plan:
                 return now_ns
             self._row[cells.HEARTBEAT] = now_ns
             time.sleep(min(LONGEST_SLEEP_S, (due_ns - now_ns) / 1e9))

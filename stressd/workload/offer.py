@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from stressd.scenario import Scenario
 from stressd.stats.table import Snapshot
 from stressd.workload.pacer import Pacer
-from stressd.workload.plan import plan_of
+from stressd.workload.plan import Change, Plan, plan_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,25 @@ class _OpenPool:
 
 
 class Offer:
-    """The open pools of a run, and how to count what they did. For one thread."""
+    """The open pools of a run, and how to count what they did. One thread asks; another may change it."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
-        self._plans = [plan_of(pool, scenario.phases) for pool in scenario.pools]
-        self._open: list[_OpenPool] = []
-        lane = 0
-        for plan in self._plans:
+        self._seed = seed
+        self._follow([plan_of(pool, scenario.phases) for pool in scenario.pools])
+
+    def change(self, change: Change) -> None:
+        """Go on as another scenario says, from a moment on."""
+        pools = change.scenario.pools
+        self._follow([plan.changed(change.at_ns, pool) for plan, pool in zip(self._plans, pools, strict=True)])
+
+    def _follow(self, plans: list[Plan]) -> None:
+        opened, lane = [], 0
+        for plan in plans:
             pool = plan.pool
             if plan.open:
-                self._open.append(_OpenPool(plan.pacer(seed), lane, pool.processes, pool.threads))
+                opened.append(_OpenPool(plan.pacer(self._seed), lane, pool.processes, pool.threads))
             lane += pool.lanes
+        self._plans, self._open = plans, opened
 
     def rates(self, elapsed_ns: int) -> dict[str, float]:
         """Return how many operations a second each pool is asked for at a moment; 0 of a closed one."""

@@ -1,7 +1,7 @@
 """What a lane does next, and to which key: seeded draws, made in blocks so that one costs next to nothing."""
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Final
 
@@ -24,24 +24,28 @@ class Op(IntEnum):
 
 
 class Draws:
-    """One lane's streams of operations, one for each mix, and of keys to read. For one thread.
+    """One lane's streams of operations and of keys to read. For one thread.
 
-    `operations[i]()` follows the weights of mix i: a pure function of (seed, lane, i). `read_key()` takes the next of
-    `keys`; given `is_saved`, another, a few times, while nothing was ever acknowledged under the key drawn.
+    `operation(i, mix)` is the i-th stream, that of a mix: a pure function of (seed, lane, i). `read_key()` takes the
+    next of `keys`; given `is_saved`, another, a few times, while nothing was ever acknowledged under the key drawn.
     """
 
     def __init__(
         self,
-        mixes: Sequence[Mix],
         keys: Iterator[int],
         seed: int,
         lane: int,
         is_saved: Callable[[int], object] | None = None,
     ) -> None:
-        self.operations = [operations(mix, seed, lane, number).__next__ for number, mix in enumerate(mixes)]
+        self._seed = seed
+        self._lane = lane
         self._key = keys.__next__
         self._is_saved = is_saved or _always
         self.read_key: Callable[[], int] = self._key if is_saved is None else self._saved_key
+
+    def operation(self, number: int, mix: Mix) -> Callable[[], Op]:
+        """Return what tells the next operation of the stream of that number, which follows the weights of the mix."""
+        return operations(mix, self._seed, self._lane, number).__next__
 
     def _saved_key(self) -> int:
         key = self._key()

@@ -1,8 +1,8 @@
 """What a pool does when: the phases of a scenario laid out in time, as its workers follow them and the daemon does."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from stressd.pools import Mix, Phase, Pool
 from stressd.scenario import Scenario
@@ -37,10 +37,35 @@ class Plan:
         """Whether starts are due whatever the store does."""
         return self.pool.rate is not None
 
+    def changed(self, at_ns: int, pool: Pool) -> "Plan":
+        """Return the plan that goes on as another pool from a moment on, its stages begun anew; nothing before changes.
+
+        Starts are numbered by the area under the ramp, which has no gap: none is lost or doubled by a change of rate.
+        """
+        kept = [stretch for stretch in self.stretches if stretch.begin_ns < at_ns]
+        kept[-1] = replace(kept[-1], end_ns=at_ns)
+        after = Stretch(kept[-1].phase, at_ns, END_NS, pool.mix, round(pool.think_time_s * SECOND_NS))
+        return Plan(self.pool, (*kept, after), self.ramp.then(at_ns, _ways(pool, None)))
+
     def pacer(self, seed: int, stripe: int = 0, stripes: int = 1) -> Pacer:
         """Return the starts of one of the pool's processes; of the whole pool if nothing else is said."""
         spacing: Spacing = PoissonSpacing(seed, self.pool.name) if self.pool.arrival == "poisson" else EvenSpacing()
         return Pacer(self.ramp, spacing, stripe, stripes)
+
+
+class Change(NamedTuple):
+    """Another scenario that pools follow from a moment on, in nanoseconds after the load began."""
+
+    at_ns: int
+    scenario: Scenario
+
+
+def plan_along(number: int, scenario: Scenario, changes: Iterable[Change] = ()) -> Plan:
+    """Lay out one of a scenario's pools, by its number, and what changed of it since."""
+    plan = plan_of(scenario.pools[number], scenario.phases)
+    for change in changes:
+        plan = plan.changed(change.at_ns, change.scenario.pools[number])
+    return plan
 
 
 def plan_of(pool: Pool, phases: Sequence[Phase] = ()) -> Plan:

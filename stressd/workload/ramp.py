@@ -32,8 +32,18 @@ class Ramp:
     """The level along some ways, one after the other; the last one's target stays."""
 
     def __init__(self, ways: Iterable[Way]) -> None:
-        self._segments: list[_Segment] = []
-        begin_ns, area, target = 0, 0.0, 0.0
+        self._lay([], 0, 0.0, ways)
+
+    def then(self, from_ns: int, ways: Iterable[Way]) -> "Ramp":
+        """Return the ramp that goes on along other ways from a moment on; up to it nothing changes."""
+        ramp = Ramp(())
+        before = [segment for segment in self._segments if segment.begin_ns < from_ns]
+        ramp._lay(before, from_ns, self.area(from_ns), ways)
+        return ramp
+
+    def _lay(self, before: list[_Segment], begin_ns: int, area: float, ways: Iterable[Way]) -> None:
+        self._segments = before
+        target = 0.0
         for level, target, duration_s in ways:
             length_ns = round(duration_s * SECOND_NS)
             if length_ns <= 0:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from stressd.observe import routes
-from stressd.observe.routes import Sources
+from stressd.observe.routes import Reloaded, Sources
 from stressd.observe.server import Listening, ObserveServer
 
 PATIENCE_S = 20.0
@@ -32,7 +32,7 @@ class Daemon:
 
     def reload(self):
         self.reloads.append(threading.current_thread().name)
-        return self.mistakes
+        return Reloaded(not self.mistakes, self.mistakes or ["pools.mixed.rate: 62 -> 80"])
 
 
 class Raw:

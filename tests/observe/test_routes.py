@@ -185,7 +185,7 @@ def test_a_reload_exists_only_with_a_token_and_something_to_reload(daemon, token
     client = Client(daemon, token=token, reload=True)
     assert client.ask("/-/reload", "GET", **here).status == 405
     assert daemon.reloads == []
-    assert client.ask("/-/reload", "POST", **here).body == b"reloaded\n"
+    assert client.ask("/-/reload", "POST", **here).body == b"pools.mixed.rate: 62 -> 80\n"
     daemon.mistakes = ["soak.yaml: rate: -5 is below 0", "soak.yaml: pools: there are none"]
     refused = client.ask("/-/reload", "POST", **here)
     assert (refused.status, refused.body.decode().splitlines()) == (422, daemon.mistakes)

@@ -106,6 +106,18 @@ def test_what_makes_runs_hard_to_compare_is_said(run, run_seed):
     assert "Not alike: B did not reach the load that was asked for." in text
 
 
+def test_seconds_in_which_others_had_the_machine_do_not_count(run, run_seed):
+    before, after = run(run_seed % 2**32), run(run_seed % 2**32 + 1)
+    for point in after["timeline"][60:120]:
+        point["crowded"] = True
+        for name in point["p50_seconds"]:
+            point["p50_seconds"][name] = 10.0
+    assert compare(before, after).regressions == []
+    for point in after["timeline"]:
+        point["crowded"] = False
+    assert compare(before, after).regressions != []
+
+
 def test_few_ticks_have_no_interval_and_that_shows(run, run_seed):
     before, after = run(run_seed % 2**32, seconds=13), run(run_seed % 2**32, seconds=13)
     change = changed(compare(before, after), "save.p50")

@@ -41,7 +41,7 @@ def make_loop():
     def make(lane, pool=None, starts=None, missed=range(0), phases=(), place=0):
         plan, ledger = plan_of(pool or pool_of(), phases), lane.parts.ledger
         keys = key_stream(plan.pool.keys, KeySpace([range(KEYS)], 7, ledger.acked), 7, lane.parts.number, 4)
-        draws = Draws([stretch.mix for stretch in plan.stretches], keys, 7, lane.parts.number, ledger.acked)
+        draws = Draws(keys, 7, lane.parts.number, ledger.acked)
         save_keys = SaveKeys((key, ledger.acked(key)) for key in lane.parts.own_keys)
         return Loop(lane, plan, draws, save_keys, place, None if starts is None else lambda: (starts, missed))
 

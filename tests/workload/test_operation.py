@@ -8,7 +8,9 @@ from stressd.workload.operation import Draws, Op, SaveKeys
 
 
 def draws_of(*mixes, seed=1, lane=0, keys=None, is_saved=None):
-    return Draws(mixes, keys or count(), seed, lane, is_saved)
+    draws = Draws(keys or count(), seed, lane, is_saved)
+    draws.operations = [draws.operation(number, mix) for number, mix in enumerate(mixes)]
+    return draws
 
 
 def test_operations_follow_the_weights(run_seed):

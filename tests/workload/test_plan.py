@@ -1,3 +1,6 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from stressd.pools import Mix, Phase, Pool, PoolChange, Stage
 from stressd.scenario import Scenario
 from stressd.workload.plan import END_NS, plan_of, saving_lanes
@@ -60,3 +63,53 @@ def test_reads_take_the_keys_of_lanes_that_save():
     assert saving_lanes(scenario.model_copy(update={"phases": (filled, Phase(name="b"))})) == list(range(7))
     nobody = Scenario(name="a", pools=(readers, OPEN.model_copy(update={"mix": Mix(generate=1, read=1)})))
     assert saving_lanes(nobody) == list(range(7))
+
+
+# --- A plan that changes on the way ------------------------------------------------------------------
+
+CHANGES = st.lists(
+    st.tuples(st.integers(1, 60 * SECOND_NS), st.floats(0, 200, allow_nan=False)),
+    max_size=4,
+    unique_by=lambda each: each[0],
+).map(sorted)
+
+
+@given(
+    rate=st.floats(0.5, 200),
+    changes=CHANGES,
+    stripes=st.integers(1, 3),
+    arrival=st.sampled_from(["constant", "poisson"]),
+)
+@settings(max_examples=60)
+def test_a_change_of_rate_loses_no_start_doubles_none_and_moves_none_before_it(rate, changes, stripes, arrival):
+    pool = OPEN.model_copy(update={"rate": rate, "processes": stripes, "arrival": arrival})
+    plan = plan_of(pool)
+    for at_ns, new_rate in changes:
+        before = [plan.pacer(7, stripe, stripes) for stripe in range(stripes)]
+        plan = plan.changed(at_ns, pool.model_copy(update={"rate": new_rate}))
+        after = [plan.pacer(7, stripe, stripes) for stripe in range(stripes)]
+        for old, new in zip(before, after, strict=True):
+            due = old.due(at_ns - 1)
+            assert new.due(at_ns - 1) == due
+            assert [new.offset_ns(n) for n in range(due)] == [old.offset_ns(n) for n in range(due)]
+            assert new.offset_ns(due) >= at_ns - 1
+    until_ns = 90 * SECOND_NS
+    pacers = [plan.pacer(7, stripe, stripes) for stripe in range(stripes)]
+    whole = plan.pacer(7)
+    shared = sorted(pacer.offset_ns(n) for pacer in pacers for n in range(pacer.due(until_ns)))
+    assert shared == [whole.offset_ns(n) for n in range(whole.due(until_ns))]
+
+
+def test_from_its_moment_on_the_new_rate_mix_and_stages_hold():
+    changed = OPEN.model_copy(update={"rate": 50.0, "mix": Mix(read=1), "stages": (Stage(duration_s=10, target=100),)})
+    plan = plan_of(OPEN).changed(30 * SECOND_NS, changed)
+    assert levels(plan, 29, 30, 35, 40, 99) == [OPEN.rate, 50, 75, 100, 100]
+    assert [(each.begin_ns, each.mix) for each in plan.stretches] == [(0, OPEN.mix), (30 * SECOND_NS, Mix(read=1))]
+    assert plan.stretches[0].end_ns == 30 * SECOND_NS
+
+
+def test_lanes_at_work_of_a_closed_pool_change_too():
+    staged = CLOSED.model_copy(update={"think_time_s": 0.5, "stages": (Stage(duration_s=0, target=1),)})
+    plan = plan_of(CLOSED).changed(30 * SECOND_NS, staged)
+    assert levels(plan, 29, 31, 99) == [4, 1, 1]
+    assert plan.stretches[1].think_ns == SECOND_NS // 2
