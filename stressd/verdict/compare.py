@@ -203,7 +203,7 @@ def _default_lines(before: Mapping[str, Metric], after: Mapping[str, Metric]) ->
 
 
 def _steady(report: Json) -> Iterator[Json]:
-    """Yield the points after warm-up, but for those with a fault at work or just over, or when others had the machine."""
+    """Yield the points after warm-up, without those of a fault or just after, or when others had the machine."""
     scenario, timeline = report["scenario"], report["timeline"]
     duration_s, warmup_s = scenario.get("duration_s"), scenario.get("warmup_s") or 0.0
     warm_s = warmup_s if duration_s is None else min(warmup_s, duration_s / 3)
