@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from stressd.errors import ExitCode, StressdError
+from stressd.imports import uncollected
 from stressd.options import (
     CompareOptions,
     CriteriaOptions,
@@ -46,15 +47,16 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(options: RunOptions) -> int:
-    from stressd import logs  # noqa: PLC0415
-    from stressd.console import LiveView  # noqa: PLC0415
-    from stressd.node.run import run as run_node  # noqa: PLC0415
-    from stressd.node.settings import Ended, Settings  # noqa: PLC0415
-    from stressd.observe.server import Listening  # noqa: PLC0415
-    from stressd.scenario import Scenario  # noqa: PLC0415
-    from stressd.scenario_file import load, resolve  # noqa: PLC0415
-    from stressd.verdict.render_text import render_text  # noqa: PLC0415
-    from stressd.verdict.report_file import check_report_path  # noqa: PLC0415
+    with uncollected():
+        from stressd import logs  # noqa: PLC0415
+        from stressd.console import LiveView  # noqa: PLC0415
+        from stressd.node.run import run as run_node  # noqa: PLC0415
+        from stressd.node.settings import Ended, Settings  # noqa: PLC0415
+        from stressd.observe.server import Listening  # noqa: PLC0415
+        from stressd.scenario import Scenario  # noqa: PLC0415
+        from stressd.scenario_file import load, resolve  # noqa: PLC0415
+        from stressd.verdict.render_text import render_text  # noqa: PLC0415
+        from stressd.verdict.report_file import check_report_path  # noqa: PLC0415
 
     logs.configure(options.logging.format, options.logging.level)
     for path in options.reports:
@@ -148,17 +150,19 @@ def _compare(options: CompareOptions) -> int:
 
 
 def _selftest(options: SelftestOptions) -> int:
-    import stressd.node.run  # noqa: F401, PLC0415 - once, here, and not in each of the runs that are forked off
-    from stressd.selftest.command import selftest  # noqa: PLC0415
+    with uncollected():
+        import stressd.node.run  # noqa: F401, PLC0415 - once, here, and not in each of the runs that are forked off
+        from stressd.selftest.command import selftest  # noqa: PLC0415
 
     return selftest(run, seed=options.seed, long=options.long, only=options.only, as_json=options.json)
 
 
 def _verify(options: VerifyOptions) -> int:
-    from stressd import logs  # noqa: PLC0415
-    from stressd.errors import UsageError  # noqa: PLC0415
-    from stressd.node.state import StateFolder  # noqa: PLC0415
-    from stressd.node.verify import check_everything  # noqa: PLC0415
+    with uncollected():
+        from stressd import logs  # noqa: PLC0415
+        from stressd.errors import UsageError  # noqa: PLC0415
+        from stressd.node.state import StateFolder  # noqa: PLC0415
+        from stressd.node.verify import check_everything  # noqa: PLC0415
 
     logs.configure(options.logging.format, options.logging.level)
     state = StateFolder.open(options.state, create=False)

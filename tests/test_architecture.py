@@ -30,7 +30,7 @@ LAYERS = (
     ("criteria",),
     ("metrics",),
     ("logs", "page"),
-    ("errors", "durations", "spelling", "files", "redaction"),
+    ("errors", "durations", "spelling", "files", "redaction", "imports"),
     ("__init__",),
 )
 

@@ -15,6 +15,7 @@ import traceback
 from typing import TYPE_CHECKING, Final
 
 from stressd.errors import StressdError
+from stressd.imports import uncollected
 from stressd.redaction import RedactedStream, hide
 from stressd.worker.channel import Channel
 
@@ -61,7 +62,8 @@ def die_with_parent() -> None:
 
 
 def _receive_spec(channel: Channel) -> "WorkerSpec | None":
-    from stressd.worker.spec import WorkerSpec  # noqa: PLC0415 - slow to import: the parent's death must count by then
+    with uncollected():
+        from stressd.worker.spec import WorkerSpec  # noqa: PLC0415 - slow to import: the parent's death must count by then
 
     message = channel.next(SPEC_TIMEOUT_S)
     return WorkerSpec.from_message(message) if message is not None else None
@@ -69,14 +71,12 @@ def _receive_spec(channel: Channel) -> "WorkerSpec | None":
 
 def _work(spec: "WorkerSpec", channel: Channel) -> None:
     """Import late: what is imported here is the store's client and pandas, and its errors are the parent's to show."""
-    if spec.role == "probe":
-        from stressd.worker.probes import run_probe  # noqa: PLC0415 - after the parent is known to be there
-
-        run_probe(spec, channel)
-    else:
-        from stressd.worker.load import run_load  # noqa: PLC0415 - the same
-
-        run_load(spec, channel)
+    with uncollected():
+        if spec.role == "probe":
+            from stressd.worker.probes import run_probe as work  # noqa: PLC0415 - after the parent is known to be there
+        else:
+            from stressd.worker.load import run_load as work  # noqa: PLC0415 - the same
+    work(spec, channel)
     gc.collect()
 
 
