@@ -25,6 +25,8 @@ TOOLS := $(abspath $(VENV))/tools
 # The locks decide what is installed: exact versions, checked hashes, wheels only, so that nothing is built here.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# Tests in more processes than there are cores: many wait. A file stays in one, so that its daemon serves all its tests.
+SHARED_OUT := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 INSTALL_LOCKED := -m pip install --quiet --require-hashes --only-binary :all: --requirement
 
 .PHONY: help run test test-pandas2 soak-rivals soak-hostile soak-powerloss soak-truth soak-metrics soak-compare check format render bench bench-load wheel lock tools clean distclean
@@ -43,10 +45,10 @@ run: $(VENV)/.installed-run ## soak the embedded store for three minutes, with a
 	$(BIN)/stressd --duration $(DURATION) $(ARGS)
 
 test: $(VENV)/.installed-dev $(VENV_S3SERVER)/.installed tools $(if $(ARGS),,test-pandas2) ## run every test, the store's also under pandas 2
-	PATH="$(TOOLS):$$PATH" $(BIN)/python -m pytest $(ARGS)
+	PATH="$(TOOLS):$$PATH" $(BIN)/python -m pytest $(if $(ARGS),,$(SHARED_OUT)) $(ARGS)
 
 test-pandas2: $(VENV_PANDAS2)/.installed ## run the store's tests under the oldest supported pandas
-	PYTHONPATH=. $(VENV_PANDAS2)/bin/python -m pytest -p no:cacheprovider tests/featurestore
+	PYTHONPATH=. $(VENV_PANDAS2)/bin/python -m pytest -p no:cacheprovider $(SHARED_OUT) tests/featurestore
 
 soak-rivals: $(VENV)/.installed-dev $(VENV_S3SERVER)/.installed ## many writers of one group, a minute each way, processes killed among them
 	STRESSD_RIVALS_S=60 $(BIN)/python -m pytest --timeout=3600 tests/featurestore/test_rivals.py \

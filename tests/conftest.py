@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REAL_MOVIES = ROOT / "../shared/data/tmdb_movies.csv"
 SEED_VARIABLE = "STRESSD_TEST_SEED"
 RUN_SEED = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randrange(2**32))
+os.environ[SEED_VARIABLE] = str(RUN_SEED)  # for the processes that share the tests out among them
 
 # No deadlines: a busy machine is no bug. --hypothesis-profile=thorough looks longer.
 hypothesis.settings.register_profile("stressd", deadline=None, print_blob=True)
