@@ -146,7 +146,7 @@ def _compare(options: CompareOptions) -> int:
     lines = [parse_line(text) for text in options.fail_on]
     found = compare(load_report(options.before), load_report(options.after), lines)
     render_comparison(found, sys.stdout, as_json=options.json)
-    return int(ExitCode.FAIL if found.regressions else ExitCode.PASS)
+    return int(ExitCode.FAIL if found.regressions else ExitCode.INCONCLUSIVE if found.inconclusive else ExitCode.PASS)
 
 
 def _selftest(options: SelftestOptions) -> int:

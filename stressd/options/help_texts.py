@@ -49,7 +49,8 @@ _COMPARE: Final = """\
 A line is crossed by a change that is as large and that is surely one: more than
 three standard errors, from both runs' timelines. Without --fail-on the median
 time of no operation may grow, and the rate may not fall, by a tenth or more.
-No verdict may turn to fail, error or violated, whatever the lines.
+No verdict may turn to fail, error or violated, and no operation that a line is
+about may be missing in B, whatever the lines.
 
 metrics:
   save.p99, read.store.p50, read.cache.max   service time
@@ -64,7 +65,8 @@ examples:
 exit codes:
   0  nothing got worse that was asked about
   1  something did
-  2  usage error: no such metric, or a file that is no report"""
+  2  usage error: no such metric, or a file that is no report
+  4  inconclusive: a run is too short to be held to any line"""
 
 EPILOGS: Final = {
     "compare": f"{_COMPARE}\n\n{_ENVIRONMENT}",

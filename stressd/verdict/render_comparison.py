@@ -1,6 +1,7 @@
 """A comparison for the terminal, and as JSON for machines."""
 
 import json
+import math
 from typing import Any, Final, TextIO
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from stressd.verdict import wording
 from stressd.verdict.compare import Change, Comparison
+from stressd.verdict.figures import LEAST_POINTS
 from stressd.verdict.render_text import speech
 
 SCHEMA: Final = "stressd.comparison/1"
@@ -33,20 +35,25 @@ def render_comparison(found: Comparison, file: TextIO, *, as_json: bool = False,
 def _table(found: Comparison, say: Any) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for head in ("metric", "A", "B", "change", "surely within", "", "line"):
-        table.add_column(head, justify="left" if head in ("metric", "", "line") else "right", no_wrap=True)
+        table.add_column(say(head), justify="left" if head in ("metric", "", "line") else "right", no_wrap=True)
     for change in found.changes:
         style = "bold red" if change.regressed else _STYLES[change.outcome]
-        mark = "REGRESSED" if change.regressed else "" if change.low is None else change.outcome
         cells = (
             change.metric,
             *(_value(each, change.unit) for each in (change.before, change.after)),
-            "–" if change.change is None else f"{change.change:+.1%}",
-            "–" if change.low is None else f"{change.low:+.1%} … {change.high:+.1%}",
-            mark,
+            wording.growth(change.change),
+            _interval(change) or "–",
+            _mark(change),
             "" if change.line is None else str(change.line).removeprefix(change.metric),
         )
         table.add_row(*(Text(say(cell), style=style) for cell in cells))
     return table
+
+
+def _mark(change: Change) -> str:
+    if change.regressed:
+        return "REGRESSED"
+    return "cannot tell" if change.in_doubt else change.outcome if _interval(change) else ""
 
 
 def _notes(found: Comparison) -> list[str]:
@@ -59,8 +66,32 @@ def _notes(found: Comparison) -> list[str]:
         )
     notes += [f"Not alike: {difference}." for difference in found.differences]
     notes += [f"Changed: {text}." for text in found.verdicts]
-    notes += [f"REGRESSION: {text}" for text in found.regressions] or ["No regression."]
+    notes += _too_little(found)
+    notes += [
+        f"Cannot tell: {each.line}: {_interval(each)}. A longer run can." for each in found.changes if each.in_doubt
+    ]
+    notes += [f"REGRESSION: {text}" for text in found.regressions] or [_END[found.inconclusive]]
     return [wording.clean(note) for note in notes]
+
+
+_END: Final = {False: "No regression.", True: "INCONCLUSIVE: nothing could be held to a line."}
+
+
+_COUNTS: Final = "after the warm-up, without faults, and while no other programs had the machine"
+
+
+def _too_little(found: Comparison) -> list[str]:
+    if min(found.points) >= LEAST_POINTS:
+        return []
+    each = " and ".join(f"{count} of {name}" for name, count in zip("AB", found.points, strict=True))
+    needed = f"{each}, where {LEAST_POINTS} are needed"
+    return [f"Too little to compare over time: {needed}. What counts: {_COUNTS}."]
+
+
+def _interval(change: Change) -> str:
+    if change.low is None or change.high is None:
+        return ""
+    return f"{wording.growth(change.low)} … {wording.growth(change.high)}"
 
 
 def _value(value: float, unit: str) -> str:
@@ -72,11 +103,13 @@ def _value(value: float, unit: str) -> str:
 def _as_json(found: Comparison) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
+        "outcome": "regressed" if found.regressions else "inconclusive" if found.inconclusive else "no_regression",
         "regressions": found.regressions,
         "changes": [_change(change) for change in found.changes],
         "verdicts": list(found.verdicts),
         "differences": list(found.differences),
         "host": found.host,
+        "points": list(found.points),
     }
 
 
@@ -86,10 +119,15 @@ def _change(change: Change) -> dict[str, Any]:
         "unit": change.unit,
         "before": change.before,
         "after": change.after,
-        "change": change.change,
-        "low": change.low,
-        "high": change.high,
+        "change": _finite(change.change),
+        "low": _finite(change.low),
+        "high": _finite(change.high),
         "outcome": change.outcome,
         "line": None if change.line is None else str(change.line),
         "regressed": change.regressed,
+        "in_doubt": change.in_doubt,
     }
+
+
+def _finite(share: float | None) -> float | None:
+    return None if share is None or not math.isfinite(share) else share

@@ -1,5 +1,6 @@
 """How a report's figures are written for people: the same words in every rendering, from the JSON alone."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -93,6 +94,11 @@ def seconds(figure: float | None) -> str:
         return "–"
     scale, unit = next((each for each in _UNITS_S if figure >= each[0]), _UNITS_S[-1])
     return f"{number(float(f'{figure / scale:.3g}'))} {unit}"
+
+
+def growth(share: float) -> str:
+    """Return by how much something grew: `+12.5%`, `∞` from nothing."""
+    return f"{share:+.1%}" if math.isfinite(share) else "∞"
 
 
 def duration(figure: float) -> str:

@@ -1,6 +1,8 @@
+import copy
 import io
 import json
 import math
+import os
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,8 @@ from stressd.errors import UsageError
 from stressd.verdict.compare import compare, parse_line
 from stressd.verdict.render_comparison import render_comparison
 
-PAIRS = 12
+THOROUGH = int(os.environ.get("STRESSD_TEST_THOROUGH", "1"))
+PAIRS = 12 * THOROUGH
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def run(healthy, made, report_of):
 
     def report(seed, slower=1.0, **changes):
         ticks = made.noisy_ticks(seed, lambda _share: slower, **changes)
-        return report_of(replace(healthy, ticks=ticks))
+        return report_of(replace(healthy, ticks=ticks), run_id=f"run-{seed}-{slower}")
 
     return report
 
@@ -27,12 +30,18 @@ def changed(found, metric):
     return next(change for change in found.changes if change.metric == metric)
 
 
+def like(report, **changes):
+    """A report of another run, but for these changes the same."""
+    return copy.deepcopy(report) | {"run_id": "another"} | changes
+
+
 def text_of(found, **changes):
     file = io.StringIO()
     render_comparison(found, file, width=120, **changes)
     return file.getvalue()
 
 
+@pytest.mark.timeout(120 * THOROUGH)
 def test_a_slow_down_of_15_percent_is_found_and_equal_runs_are_left_in_peace(run, run_seed):
     for pair in range(PAIRS):
         seed = (run_seed + 2 * pair) % 2**32
@@ -82,8 +91,8 @@ def test_a_figure_that_falls_crosses_its_line(run, run_seed):
 
 
 def test_a_verdict_that_got_worse_is_a_regression_whatever_the_lines(run, run_seed):
-    before, after = run(run_seed % 2**32), run(run_seed % 2**32)
-    after["verdict"] = "violated"
+    before = run(run_seed % 2**32)
+    after = like(before, verdict="violated")
     after["criteria"][0]["verdict"] = "fail"
     after["criteria"][1]["verdict"] = "inconclusive"
     found = compare(before, after, [parse_line("save.p50>+500%")])
@@ -93,17 +102,41 @@ def test_a_verdict_that_got_worse_is_a_regression_whatever_the_lines(run, run_se
 
 
 def test_what_makes_runs_hard_to_compare_is_said(run, run_seed):
-    before, after = run(run_seed % 2**32), run(run_seed % 2**32)
-    assert compare(before, after).differences == []
-    after["target"]["name"] = "mine:Store"
+    before = run(run_seed % 2**32)
+    after = like(before, interrupted=True, aborted="latency", reloads=[{"at_seconds": 3}])
+    assert compare(before, like(before)).differences == []
+    after["target"] |= {"name": "mine:Store", "options": {"durability": "relaxed"}}
     after["environment"]["cores"] = 8
-    after["interrupted"] = True
     after["harness"]["saturated"] = True
+    after["scenario"]["pools"][0]["rate"] = 90
+    after["scenario"]["warmup_s"] = 30
+    after["movies"] |= {"path": "mine.csv", "sha256": "ab" * 32}
+    after["faults"] = []
     text = text_of(compare(before, after))
-    assert "Not alike: target: embedded and mine:Store." in text
-    assert "Not alike: cores: 2.0 and 8." in text
-    assert "Not alike: B was interrupted." in text
-    assert "Not alike: B did not reach the load that was asked for." in text
+    for told in (
+        "target.name: embedded and mine:Store",
+        "target.options.durability: none and relaxed",
+        "environment.cores: 2.0 and 8",
+        "scenario.pools.mixed.rate: 60.0 and 90",
+        "scenario.warmup_s: 10.0 and 30",
+        "movies: generated and ababab",
+        "faults that struck: target_errors and none",
+        "B was interrupted",
+        "B was aborted",
+        "B went on with another scenario half-way",
+        "B did not reach the load that was asked for",
+    ):
+        assert f"Not alike: {told}" in text
+    assert "A was" not in text
+    assert "Not alike: A and B are reports of the same run." in text_of(compare(before, before))
+
+
+def test_a_flood_of_differences_is_cut_short(run):
+    before = run(1)
+    after = like(before, guarantees={f"claim_{number}": number for number in range(50)})
+    told = compare(before, after).differences
+    assert len(told) == 13
+    assert told[-1] == "41 more of their settings"  # three claims of A are gone
 
 
 def test_seconds_in_which_others_had_the_machine_do_not_count(run, run_seed):
@@ -119,17 +152,84 @@ def test_seconds_in_which_others_had_the_machine_do_not_count(run, run_seed):
 
 
 def test_few_ticks_have_no_interval_and_that_shows(run, run_seed):
-    before, after = run(run_seed % 2**32, seconds=13), run(run_seed % 2**32, seconds=13)
+    before, after = run(run_seed % 2**32, seconds=13), run(run_seed % 2**32 + 1, seconds=13)
     change = changed(compare(before, after), "save.p50")
     assert (change.low, change.high, change.outcome) == (None, None, "unsure")
-    (told,) = compare(before, after | {"operations": slow(after)}, [parse_line("save.p50>+10%")]).regressions
+    after["operations"]["save"]["service_seconds"]["p50"] *= 2
+    (told,) = compare(before, after, [parse_line("save.p50>+10%")]).regressions
     assert told.startswith("save.p50 +100.0%"), "one figure alone is still held to its line"
 
 
-def slow(report):
-    operations = json.loads(json.dumps(report["operations"]))
-    operations["save"]["service_seconds"]["p50"] *= 2
-    return operations
+def test_what_is_too_short_for_any_line_is_no_success(run, run_seed):
+    before, after = run(run_seed % 2**32), run(run_seed % 2**32 + 1, slower=10, seconds=13)
+    for pair in ((before, after), (after, before), (after, after)):
+        found = compare(*pair)
+        assert found.inconclusive
+        assert found.regressions == []
+        text = text_of(found)
+        assert "INCONCLUSIVE" in text
+        assert "No regression" not in text
+        assert "3 of " in text
+        assert "where 6 are needed" in text
+    assert not compare(before, like(before)).inconclusive
+    assert not compare(before, after, [parse_line("save.p999>+5000%")]).inconclusive
+
+
+def test_a_line_that_may_have_been_crossed_is_said(run):
+    before, after = run(1, seconds=30), run(2, seconds=30, slower=1.05)
+    found = compare(before, after, [parse_line("save.p99>+8%")])
+    change = changed(found, "save.p99")
+    assert change.in_doubt, change
+    assert "Cannot tell: save.p99>+8%: " in text_of(found)
+    assert not changed(compare(before, after, [parse_line("save.p99>+900%")]), "save.p99").in_doubt
+
+
+# --- What must not pass for lack of a figure ---------------------------------------------------------
+
+
+def test_operations_that_b_did_not_do_are_a_regression_unless_nobody_asked_for_them(run, run_seed):
+    before = run(run_seed % 2**32)
+    after = like(before)
+    after["operations"]["save"] |= {"count": 0, "sources": {"none": {"count": 0}}}
+    assert compare(before, after).regressions == ["save.p50: B has none"]
+    assert compare(before, after, [parse_line("save.p999>+10%")]).regressions == ["save.p999: B has none"]
+    after["scenario"]["pools"][0]["mix"]["save"] = 0.0
+    found = compare(before, after)
+    assert found.regressions == []
+    assert "scenario.pools.mixed.mix.save: 12.0 and 0.0" in found.differences
+
+
+def test_a_rate_that_fell_to_nothing_crosses_its_line(run, run_seed):
+    before = run(run_seed % 2**32)
+    after = like(before)
+    for operation in after["operations"].values():
+        operation["rate_per_second"] = 0.0
+    for point in after["timeline"]:
+        point["operations_per_second"] = 0.0
+    for lines in ([], [parse_line("rate<-50%")]):
+        assert any(told.startswith("rate -100.0%") for told in compare(before, after, lines).regressions)
+
+
+def test_several_lines_of_one_metric_all_count(run, run_seed):
+    before, slower = run(run_seed % 2**32), run(run_seed % 2**32 + 1, slower=2)
+    lines = [parse_line(text) for text in ("save.p50>+30%", "save.p50>+900%", "save.p50<-90%")]
+    (told,) = compare(before, slower, lines).regressions
+    assert told.endswith("over save.p50>+30%")
+
+
+@pytest.mark.parametrize(
+    ("before_errors", "after_errors", "regressed"),
+    [(0, 0, False), (0, 2, False), (1, 2, False), (0, 100, True), (20, 90, True), (90, 20, False), (100, 104, False)],
+)
+def test_errors_are_compared_as_rare_events(run, before_errors, after_errors, regressed):
+    before = run(1)
+    after = like(before)
+    before["operations"]["save"]["errors"] = before_errors
+    after["operations"]["save"]["errors"] = after_errors
+    found = compare(before, after, [parse_line("save.errors>+10%")])
+    assert bool(found.regressions) == regressed
+    assert json.loads(text_of(found, as_json=True))["regressions"] == found.regressions  # and no infinity in it
+    assert text_of(found)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +239,8 @@ def slow(report):
         ("save.p99>10", "is no line"),
         ("save.p99>-10%", "is crossed by what does not change"),
         ("rate<+10%", "is crossed by what does not change"),
-        ("save.p98>+10%", "save.p98 is in neither of the reports; did you mean save.p9"),
-        ("delete.p99>+10%", "delete.p99 is in neither"),
+        ("save.p98>+10%", "save.p98 is not in A; did you mean save.p9"),
+        ("delete.p99>+10%", "delete.p99 is not in A"),
     ],
 )
 def test_a_line_that_cannot_be_meant_is_refused_with_the_way_out(run, text, says):
@@ -152,6 +252,7 @@ def test_a_line_that_cannot_be_meant_is_refused_with_the_way_out(run, text, says
 def test_machines_get_json(run, run_seed):
     found = json.loads(text_of(compare(run(run_seed % 2**32), run(run_seed % 2**32, slower=1.5)), as_json=True))
     assert found["schema"] == "stressd.comparison/1"
+    assert found["outcome"] == "regressed"
     assert found["regressions"]
     (save,) = [change for change in found["changes"] if change["metric"] == "save.p50"]
     assert save["regressed"]
