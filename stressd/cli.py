@@ -104,8 +104,9 @@ def _say(text: str) -> None:
 
 def _validate(options: ValidateOptions) -> int:
     from stressd.scenario_file import dump, load, resolve  # noqa: PLC0415
+    from stressd.scenario_file.schema import schema_text  # noqa: PLC0415
 
-    sys.stdout.write(dump(resolve(load(options.scenario), options.overrides)))
+    sys.stdout.write(schema_text() if options.schema else dump(resolve(load(options.scenario), options.overrides)))
     return int(ExitCode.PASS)
 
 

@@ -7,6 +7,10 @@ from typing import Final
 _UNITS_S: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|)")
 
+# For a JSON Schema: the texts that `parse_s` reads, and those of them that say more than 0.
+PATTERN: Final = rf"^\s*{_DURATION.pattern}\s*$"
+PATTERN_ABOVE_0: Final = r"^\s*([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)\s*(ms|s|m|h|d|)\s*$"
+
 
 def parse_s(text: str) -> float:
     """Return the seconds that `text` says; ValueError with the way to write it if it says none."""

@@ -9,7 +9,7 @@ from stressd.parts import Mistakes, Part, Real, Seconds, Span, Whole, refuse
 
 MOST_PER_S: Final = 1_000_000
 PHASES_MOST: Final = 32  # the counts of each are kept for the report
-_PARAMETERS: Final[Mapping[str, Mapping[str, float]]] = {  # of each distribution that has any, with their defaults
+PARAMETERS: Final[Mapping[str, Mapping[str, float]]] = {  # of each distribution that has any, with their defaults
     "zipfian": {"theta": 0.99},
     "latest": {"theta": 0.99},
     "hotspot": {"hot_keys": 0.2, "hot_reads": 0.8},
@@ -53,7 +53,7 @@ class Keys(Part):
             value = {"distribution": value}
         if not isinstance(value, dict):
             return value
-        defaults = _PARAMETERS.get(str(value.get("distribution")), {})
+        defaults = PARAMETERS.get(str(value.get("distribution")), {})
         return value | {name: default for name, default in defaults.items() if value.get(name) is None}
 
     @model_validator(mode="after")
@@ -62,7 +62,7 @@ class Keys(Part):
         return self
 
     def _mistakes(self) -> Mistakes:
-        own = _PARAMETERS.get(self.distribution, {})
+        own = PARAMETERS.get(self.distribution, {})
         for name in ("theta", "hot_keys", "hot_reads"):
             if getattr(self, name) is not None and name not in own:
                 yield (name,), f"is no parameter of {self.distribution}; {_parameters(own)}"

@@ -9,17 +9,26 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from stressd import criteria, durations
 from stressd.metrics import FaultKind
 from stressd.objectives import MOST as OBJECTIVES_MOST
 from stressd.objectives import Objective, mistakes_among
-from stressd.parts import Mistakes, Part, Real, Seconds, Span, Whole, parse_duration_s, refuse
+from stressd.parts import Mistakes, Part, Real, Seconds, Span, Whole, number_or_text, parse_duration_s, refuse
 from stressd.pools import PHASES_MOST, Mix, Phase, Pool, PoolChange
 from stressd.spelling import suggest
 
 _SHARE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
+_UP_TO_100: Final = r"^\s*0*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)\s*%\s*$"
 
 ProbeName = Literal["generation", "storage", "concurrency", "memory", "cache"]
 
@@ -58,7 +67,9 @@ def _known_criterion(name: str) -> str:
     return name
 
 
-CriterionName = Annotated[str, AfterValidator(_known_criterion)]
+CriterionName = Annotated[
+    str, AfterValidator(_known_criterion), WithJsonSchema({"type": "string", "enum": [*criteria.BY_NAME]})
+]
 
 
 class Target(Part):
@@ -71,6 +82,7 @@ class Target(Part):
 FEATURE_GROUPS: Final = ("basic", "temporal", "statistical", "text", "interaction", "augmented")
 FeatureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Rows = Annotated[Whole, Field(ge=1, le=1_000_000)]
+_HowMany = Annotated[Whole, Field(ge=1, le=1_000)]
 
 
 class Content(Part):
@@ -86,12 +98,12 @@ class Content(Part):
     columns: Whole = Field(default=10, ge=1, le=2_000)
     names: tuple[FeatureName, ...] = FEATURE_GROUPS
 
-    @field_validator("rows", mode="before")
+    @field_validator("rows", mode="before", json_schema_input_type=Rows | tuple[Rows, Rows])
     @classmethod
     def _one_number_is_both(cls, value: object) -> object:
         return _both(value)
 
-    @field_validator("names", mode="before")
+    @field_validator("names", mode="before", json_schema_input_type=_HowMany | tuple[FeatureName, ...])
     @classmethod
     def _a_number_is_payloads(cls, value: object) -> object:
         if not isinstance(value, int) or isinstance(value, bool):
@@ -151,7 +163,8 @@ class ProbeSettings(Part):
     cache_ttl_s: Seconds = 1.0
 
 
-_Moment = Annotated[str | float, BeforeValidator(_moment)]
+_MOMENT: Final = number_or_text(f"{durations.PATTERN}|{_UP_TO_100}", minimum=0, maximum=1e12)
+_Moment = Annotated[str | float, BeforeValidator(_moment, _MOMENT)]
 _ONE_WORKER_EACH: Final = ("worker_kill", "pause")
 
 
@@ -173,7 +186,7 @@ class Fault(Part):
     delay_s: Annotated[Span, Field(le=10)] = 0.1
     recover_s: Span = 30.0
 
-    @field_validator("duration_s", mode="before")
+    @field_validator("duration_s", mode="before", json_schema_input_type=Span | tuple[Span, Span])
     @classmethod
     def _one_number_is_both(cls, value: object) -> object:
         return _both(value)

@@ -198,6 +198,13 @@ def _run(scenario: str, values: dict[str, Any]) -> RunOptions:
     )
 
 
+def _validate(scenario: str, values: dict[str, Any]) -> ValidateOptions:
+    schema = values.get("schema", False)
+    if not scenario and not schema:
+        raise UsageError("the following arguments are required: SCENARIO, or --schema (stressd validate --help)")
+    return ValidateOptions(scenario, _overrides(values), schema)
+
+
 def _verify(values: dict[str, Any]) -> VerifyOptions:
     state = {"state": values["state"]} if "state" in values else {}
     return VerifyOptions(logging=_logging(values), **state)
@@ -223,7 +230,7 @@ _COMMANDS: Final = {
     command.name: command
     for command in (
         _Command("run", ("[SCENARIO]",), table.RUN, _run),
-        _Command("validate", ("SCENARIO",), table.VALIDATE, lambda name, v: ValidateOptions(name, _overrides(v))),
+        _Command("validate", ("[SCENARIO]",), table.VALIDATE, _validate),
         _Command("scenarios", (), {}, lambda _values: ScenariosOptions()),
         _Command("criteria", (), {}, lambda _values: CriteriaOptions()),
         _Command("report", ("FILE",), table.REPORT, lambda file, v: ReportOptions(file, v.get("report", ()))),

@@ -97,10 +97,11 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class ValidateOptions:
-    """`stressd validate`."""
+    """`stressd validate`: a scenario, or `schema` and none."""
 
     scenario: str
     overrides: Overrides = Overrides()
+    schema: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,12 @@ RUN: Final[Groups] = {
     "what comes out": OUTCOME,
     "what it prints": (QUIET, *LOGGING),
 }
-VALIDATE: Final[Groups] = {"what runs": SHAPING}
+VALIDATE: Final[Groups] = {
+    "what runs": SHAPING,
+    "what it prints": (
+        Option("--schema", None, values.yes_or_no, "the JSON Schema of scenario files, for editors, and nothing else"),
+    ),
+}
 REPORT: Final[Groups] = {"what comes out": (REPORT_FILE,)}
 COMPARE: Final[Groups] = {
     "what is a regression": (

@@ -14,6 +14,7 @@ from stressd.render.reference import criteria_page, metrics_page
 from stressd.render.rule_tests import rule_tests
 from stressd.render.yaml_text import to_yaml
 from stressd.scenario import Scenario
+from stressd.scenario_file.schema import schema_text
 from stressd.verdict.verdict import moved
 
 
@@ -23,6 +24,7 @@ def rendered(criteria: Sequence[Criterion] = CRITERIA) -> dict[str, str]:
     return {
         **watching(criteria),
         "config/prometheus/rules_test.yml": rule_tests(alerts(by_name)),
+        "config/scenarios/scenario.schema.json": schema_text(),
         "docs/criteria.md": criteria_page(criteria),
         "docs/metrics.md": metrics_page(),
     }

@@ -43,7 +43,7 @@ def dump(scenario: Scenario) -> str:
     """Return the scenario as YAML that resolves to the same; what points at secrets stays as written."""
     data = scenario.model_dump(by_alias=True)
     options = data["target"].pop("options")
-    plain = _plain(data, _as_short_number)
+    plain = _plain(data, short_number)
     plain["target"]["options"] = _plain(options, lambda value: value)
     return write(plain)
 
@@ -54,7 +54,8 @@ def _plain(value: Any, leaf: Callable[[Any], Any]) -> Any:
     return [_plain(item, leaf) for item in value] if isinstance(value, list | tuple) else leaf(value)
 
 
-def _as_short_number(value: Any) -> Any:
+def short_number(value: Any) -> Any:
+    """Return a whole float as an int, which is how people write it; anything else as it is."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
 
 
