@@ -1,5 +1,4 @@
-"""The scenarios in config/scenarios: each is right, says what it is for and how it is run, and tells editors its schema.
-
+"""The scenarios in config/scenarios: each is right, says what it is for and how it is run, and names its schema.
 That their commands run is seen by tests/integration/test_commands_in_docs.py.
 """
 
