@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from stressd import criteria, durations
 from stressd.criteria import Comparison, Criterion, Line
-from stressd.parts import Mistakes, Part, Real, Span, refuse
+from stressd.parts import Mistakes, Part, Real, Span, number_or_text, refuse
 
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999, "max": 1.0}
 LEAST_OPERATIONS: Final = {
@@ -36,7 +36,8 @@ def _bound(value: object) -> object:
     return durations.parse_s(value)
 
 
-Bound = Annotated[Real, BeforeValidator(_bound), Field(ge=0)]
+_SHARE: Final = r"^\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*%\s*$"
+Bound = Annotated[Real, BeforeValidator(_bound, number_or_text(f"{durations.PATTERN}|{_SHARE}")), Field(ge=0)]
 
 
 class Objective(Part):

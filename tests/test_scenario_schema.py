@@ -29,7 +29,7 @@ POOL = {"name": "a", "mix": MIX}
 BEYOND = re.compile(
     r"wrong way round|stands there twice|there is no such pool|longer than|more than the \d+ lanes|only the last phase"
     r"|pass may not|nothing is ever saved|the model stays the same|no number of lanes|a whole number is needed"
-    r"|'.*' is above 10;|not finite"
+    r"|'.*' is (above|below) \d+;|not finite"
 )
 
 
@@ -126,6 +126,9 @@ SHORTHANDS = [
     "probe_settings: {storage_shapes: [[10, 2]]}",
     "target: {name: 'm:S', options: {a: [1, {b: null}]}}",
     "pools: []\nprobes: {before: [cache]}",
+    "slo: [{name: quick, op: read, source: store, stat: p99, window: 1m, pass: 10ms, fail: 0.05, abort_after: 30s}]",
+    "slo: [{name: good, op: save, source: null, stat: error_ratio, pass: 0.5%, fail: .9 %}]",
+    "slo: [{name: busy, op: scrub, stat: rate, window: 1, pass: 5, fail: 0}]",
 ]
 
 
@@ -194,6 +197,15 @@ REFUSED = [
     "faults: [{kind: pause, per_minute: 0}]",
     "faults: [{kind: pause, duration_s: [1, 2, 3]}]",
     "faults: [{kind: slow_target, delay_s: 11}]",
+    "slo: [{name: error_rate, op: read, stat: p99, pass: 1, fail: 2}]",
+    "slo: [{name: a, op: save, source: store, stat: p99, pass: 1, fail: 2}]",
+    "slo: [{name: a, op: read, source: store, stat: error_ratio, pass: 1, fail: 2}]",
+    "slo: [{name: a, op: read, stat: p98, pass: 1, fail: 2}]",
+    "slo: [{name: a, op: read, stat: p99, pass: soon, fail: 2}]",
+    "slo: [{name: a, op: read, stat: p99, pass: -1, fail: 2}]",
+    "slo: [{name: a, op: read, stat: p99, pass: 1, fail: 2, window: 0.5}]",
+    "slo: [{name: a, op: read, stat: p99, fail: 2}]",
+    "pools: []\nprobes: {before: [cache]}\nslo: [{name: a, op: read, stat: p99, pass: 1, fail: 2}]",
     "criteria: {omit: [cpu]}",
     "criteria: {thresholds: {cpu: {pass: 1, fail: 2}}}",
     "criteria: {thresholds: {error_rate: {pass: 1}}}",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from stressd.objectives import Objective
 from stressd.parts import Part
 from stressd.pools import Keys, Mix, Phase, Pool, PoolChange, Stage
 from stressd.scenario import (
@@ -38,6 +39,7 @@ MEANINGS: Final[Mapping[type[Part], Mapping[str, str]]] = {
         "verification": "How deep reads are checked.",
         "supervision": "When a worker counts as hung, how long a drain may take, how soon a replacement comes.",
         "criteria": "What the run is judged by.",
+        "slo": "Objectives of your own, which the run is judged by as well.",
     },
     Target: {
         "name": "`embedded`, `memory`, `noop`, or `module:factory` of your own.",
@@ -130,6 +132,16 @@ MEANINGS: Final[Mapping[type[Part], Mapping[str, str]]] = {
     Criteria: {
         "omit": "Criteria that the run is not judged by.",
         "thresholds": "By criterion, where its lines are moved to.",
+    },
+    Objective: {
+        "name": "What verdict, report, metrics and alerts call it.",
+        "op": "Which operations are held to it.",
+        "source": "Of reads: from the cache or from the store; without it, both.",
+        "stat": "A quantile of the service times, the share of errors, or operations a second.",
+        "window": "It holds in every window of this length; the worst whole one counts.",
+        "pass": "Where it passes: a time (10ms), for `error_ratio` a share (1%), for `rate` operations a second.",
+        "fail": "Where it fails; what lies between is a warning.",
+        "abort_after": "Ends the run where it has failed for so long without a break.",
     },
     Threshold: {
         "pass": "Where it passes, in the criterion's unit.",

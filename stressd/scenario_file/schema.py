@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from stressd.criteria import BY_NAME
 from stressd.parts import Part
 from stressd.pools import PARAMETERS, Mix
 from stressd.scenario import FEATURE_GROUPS, Scenario
@@ -99,8 +100,13 @@ def _rules() -> dict[str, list[Json]]:
             _when(_with(kind={"const": "movies"}), _with(names=names_of_movies)),
         ],
         "Fault": [_when(_has("every_s", _THERE), _with(per_minute={"type": "null"}))],
+        "Objective": [
+            _with(name={"not": {"enum": list(BY_NAME)}}),
+            _when(_has("source", _THERE), _with(op={"const": "read"}, stat={"not": {"const": "error_ratio"}})),
+        ],
         "Scenario": [
             {"anyOf": [_has("pools", _SOME), _has("probes", probes)]},
+            _when(_has("slo", _SOME), _has("pools", _SOME)),
             _when(_has("phases", _SOME), _has("pools", {**_SOME, "items": _with(stages={"maxItems": 0})})),
         ],
     }
