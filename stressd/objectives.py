@@ -37,7 +37,11 @@ def _bound(value: object) -> object:
 
 
 _SHARE: Final = r"^\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*%\s*$"
-Bound = Annotated[Real, BeforeValidator(_bound, number_or_text(f"{durations.PATTERN}|{_SHARE}")), Field(ge=0)]
+Bound = Annotated[
+    Real,
+    BeforeValidator(_bound, number_or_text("a number, a time, or a share", f"{durations.PATTERN}|{_SHARE}")),
+    Field(ge=0),
+]
 
 
 class Objective(Part):

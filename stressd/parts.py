@@ -21,16 +21,19 @@ def _seconds(value: object) -> object:
     return durations.parse_s(value) if isinstance(value, str) else value
 
 
-def number_or_text(pattern: str, **bounds: float) -> Any:
+def number_or_text(title: str, pattern: str, **bounds: float) -> Any:
     """Return the type, for a JSON Schema, of what may be written as a number or as a text of that pattern."""
-    return Annotated[Any, WithJsonSchema({"type": ["number", "string"], "pattern": pattern, **bounds})]
+    schema = {"title": title, "type": ["number", "string"], "pattern": pattern}
+    return Annotated[Any, WithJsonSchema(schema | bounds)]
 
 
 # Strict: `true` is no 1 and "5" is no 5. A file that means a number writes one.
 Whole = Annotated[int, Strict()]
 Real = Annotated[float, Strict()]
-Seconds = Annotated[Real, BeforeValidator(_seconds, number_or_text(durations.PATTERN)), Field(ge=0)]
-Span = Annotated[Real, BeforeValidator(_seconds, number_or_text(durations.PATTERN_ABOVE_0)), Field(gt=0)]
+Seconds = Annotated[Real, BeforeValidator(_seconds, number_or_text("a time", durations.PATTERN)), Field(ge=0)]
+Span = Annotated[
+    Real, BeforeValidator(_seconds, number_or_text("a time above 0", durations.PATTERN_ABOVE_0)), Field(gt=0)
+]
 
 # Where in a part a mistake is, and what it is.
 Mistakes = Iterable[tuple[tuple[str | int, ...], str]]

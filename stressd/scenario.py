@@ -68,7 +68,9 @@ def _known_criterion(name: str) -> str:
 
 
 CriterionName = Annotated[
-    str, AfterValidator(_known_criterion), WithJsonSchema({"type": "string", "enum": [*criteria.BY_NAME]})
+    str,
+    AfterValidator(_known_criterion),
+    WithJsonSchema({"title": "a criterion", "type": "string", "enum": [*criteria.BY_NAME]}),
 ]
 
 
@@ -163,7 +165,7 @@ class ProbeSettings(Part):
     cache_ttl_s: Seconds = 1.0
 
 
-_MOMENT: Final = number_or_text(f"{durations.PATTERN}|{_UP_TO_100}", minimum=0, maximum=1e12)
+_MOMENT: Final = number_or_text("a moment, or a share", f"{durations.PATTERN}|{_UP_TO_100}", minimum=0, maximum=1e12)
 _Moment = Annotated[str | float, BeforeValidator(_moment, _MOMENT)]
 _ONE_WORKER_EACH: Final = ("worker_kill", "pause")
 

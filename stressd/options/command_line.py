@@ -48,9 +48,9 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     if not arguments or arguments[0].startswith("-"):
         arguments.insert(0, "run")
     name, *rest = arguments
-    if name not in _COMMANDS:
+    if name not in COMMANDS:
         raise UsageError(_unknown_command(name))
-    return _COMMANDS[name].parse(rest, environ)
+    return COMMANDS[name].parse(rest, environ)
 
 
 def _print_and_exit(text: str) -> NoReturn:
@@ -59,13 +59,18 @@ def _print_and_exit(text: str) -> NoReturn:
 
 
 @dataclass(frozen=True, slots=True)
-class _Command:
+class Command:
     """A command: its positional arguments (one in brackets is optional), its options, and what they become."""
 
     name: str
     positionals: tuple[str, ...]
     groups: Groups
     build: Callable[..., Options]
+
+    @property
+    def usage(self) -> str:
+        """How it is written: `stressd validate [SCENARIO] [options]`."""
+        return " ".join(["stressd", self.name, *self.positionals, *["[options]"][: len(self.groups)]])
 
     def parse(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
         """Return the command's record."""
@@ -76,7 +81,7 @@ class _Command:
         return self.build(*texts, _values(options, vars(given), environ))
 
     def _parser(self) -> argparse.ArgumentParser:
-        parser = _Parser(self.name, " ".join([*self.positionals, *["[options]"][: len(self.groups)]]))
+        parser = _Parser(self.name, self.usage)
         for name in self.positionals:
             parser.add_argument(name, metavar=name.strip("[]"), nargs="?" if name.startswith("[") else None)
         for title, options in self.groups.items():
@@ -89,12 +94,12 @@ class _Command:
 class _Parser(argparse.ArgumentParser):
     """argparse for the grammar and the help text alone: values stay text, mistakes become UsageErrors."""
 
-    def __init__(self, command: str, arguments: str) -> None:
+    def __init__(self, command: str, usage: str) -> None:
         super().__init__(
             prog=f"stressd {command}",
-            usage=f"stressd {command} {arguments}".rstrip(),
+            usage=usage,
             description=SUMMARIES[command],
-            epilog=EPILOGS.get(command),
+            epilog="\n\n".join(EPILOGS.get(command, ())),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -177,9 +182,9 @@ def _stray_variables(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _unknown_command(name: str) -> str:
-    if get_close_matches(name, _COMMANDS, n=1, cutoff=0.75):
-        return f"there is no command {name}; {suggest(name, _COMMANDS)}"
-    return f"there is no command {name}; there are {', '.join(_COMMANDS)} (a scenario: stressd run {name})"
+    if get_close_matches(name, COMMANDS, n=1, cutoff=0.75):
+        return f"there is no command {name}; {suggest(name, COMMANDS)}"
+    return f"there is no command {name}; there are {', '.join(COMMANDS)} (a scenario: stressd run {name})"
 
 
 # --- What the options become -----------------------------------------------------------------------
@@ -226,16 +231,16 @@ def _logging(values: Mapping[str, Any]) -> Logging:
     return Logging(values.get("log_format", "text"), values.get("log_level", "info"))
 
 
-_COMMANDS: Final = {
+COMMANDS: Final = {
     command.name: command
     for command in (
-        _Command("run", ("[SCENARIO]",), table.RUN, _run),
-        _Command("validate", ("[SCENARIO]",), table.VALIDATE, _validate),
-        _Command("scenarios", (), {}, lambda _values: ScenariosOptions()),
-        _Command("criteria", (), {}, lambda _values: CriteriaOptions()),
-        _Command("report", ("FILE",), table.REPORT, lambda file, v: ReportOptions(file, v.get("report", ()))),
-        _Command("compare", ("A", "B"), table.COMPARE, lambda a, b, v: CompareOptions(a, b, **v)),
-        _Command("selftest", (), table.SELFTEST, lambda v: SelftestOptions(**v)),
-        _Command("verify", (), table.VERIFY, _verify),
+        Command("run", ("[SCENARIO]",), table.RUN, _run),
+        Command("validate", ("[SCENARIO]",), table.VALIDATE, _validate),
+        Command("scenarios", (), {}, lambda _values: ScenariosOptions()),
+        Command("criteria", (), {}, lambda _values: CriteriaOptions()),
+        Command("report", ("FILE",), table.REPORT, lambda file, v: ReportOptions(file, v.get("report", ()))),
+        Command("compare", ("A", "B"), table.COMPARE, lambda a, b, v: CompareOptions(a, b, **v)),
+        Command("selftest", (), table.SELFTEST, lambda v: SelftestOptions(**v)),
+        Command("verify", (), table.VERIFY, _verify),
     )
 }

@@ -13,7 +13,7 @@ SUMMARIES: Final = {
     "verify": "Checks a store against what had been acknowledged, after anything.",
 }
 
-_EXIT_CODES: Final = """\
+EXIT_CODES: Final = """\
 exit codes:
   0  pass (warnings allowed unless --strict), or a daemon that was told to stop
   1  a criterion failed
@@ -23,7 +23,7 @@ exit codes:
   5  workers or the daemon failed
   130, 143  a timed run that SIGINT or SIGTERM interrupted; its report says so"""
 
-_ENVIRONMENT: Final = """\
+ENVIRONMENT: Final = """\
 environment:
   Every option has a variable: --log-level has STRESSD_LOG_LEVEL. A switch is 1
   or 0; empty counts as not set. The command line wins over the variable, the
@@ -68,12 +68,13 @@ exit codes:
   2  usage error: no such metric, or a file that is no report
   4  inconclusive: a run is too short to be held to any line"""
 
-EPILOGS: Final = {
-    "compare": f"{_COMPARE}\n\n{_ENVIRONMENT}",
-    "run": f"{_EXAMPLES}\n\n{_ENVIRONMENT}\n\n{_EXIT_CODES}",
-    "validate": _ENVIRONMENT,
-    "selftest": f"{_SELFTEST}\n\n{_ENVIRONMENT}",
-    "verify": f"{_ENVIRONMENT}\n\n{_EXIT_CODES}",
+# What stands below the options of a command, part by part.
+EPILOGS: Final[dict[str, tuple[str, ...]]] = {
+    "compare": (_COMPARE, ENVIRONMENT),
+    "run": (_EXAMPLES, ENVIRONMENT, EXIT_CODES),
+    "validate": (ENVIRONMENT,),
+    "selftest": (_SELFTEST, ENVIRONMENT),
+    "verify": (ENVIRONMENT, EXIT_CODES),
 }
 
 
@@ -96,4 +97,4 @@ commands:
 
 {_EXAMPLES}
 
-{_EXIT_CODES}"""
+{EXIT_CODES}"""

@@ -7,11 +7,13 @@ from stressd.criteria import CRITERIA, Criterion
 from stressd.objectives import Objective
 from stressd.render import grafana_alerts, overview, prometheus, soak, workers
 from stressd.render.alerts import alerts
+from stressd.render.command_reference import command_line_page
 from stressd.render.objectives import objective_alerts
 from stressd.render.panels import Json
 from stressd.render.recording import RECORDINGS
 from stressd.render.reference import criteria_page, metrics_page
 from stressd.render.rule_tests import rule_tests
+from stressd.render.scenario_reference import scenario_page
 from stressd.render.yaml_text import to_yaml
 from stressd.scenario import Scenario
 from stressd.scenario_file.schema import schema_text
@@ -27,6 +29,8 @@ def rendered(criteria: Sequence[Criterion] = CRITERIA) -> dict[str, str]:
         "config/scenarios/scenario.schema.json": schema_text(),
         "docs/criteria.md": criteria_page(criteria),
         "docs/metrics.md": metrics_page(),
+        "docs/reference/command-line.md": command_line_page(),
+        "docs/reference/scenario.md": scenario_page(),
     }
 
 

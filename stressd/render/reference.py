@@ -1,11 +1,11 @@
 """The reference pages: docs/criteria.md and docs/metrics.md."""
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from stressd.criteria import STATUS_CODE, Criterion, Line
 from stressd.metrics import METRICS, RESTART_REASONS, WORKER_STATES, Metric
+from stressd.render.markdown import page, paragraph, table
 
 _OF_THE_RUN: Final = {
     "pool": "the scenario's pools",
@@ -30,11 +30,11 @@ def criteria_page(criteria: Sequence[Criterion]) -> str:
         )
         for each in criteria
     )
-    return _page(
+    return page(
         "stressd/criteria.py",
         "The success criteria",
         [_CRITERIA_ARE, coded],
-        _table(("criterion", "pass", "fail", "about", "measures", "over"), rows),
+        table(("criterion", "pass", "fail", "about", "measures", "over"), rows),
         *map(_criterion, criteria),
     )
 
@@ -43,16 +43,16 @@ def metrics_page(metrics: Sequence[Metric] = METRICS) -> str:
     """Return docs/metrics.md."""
     exported = [metric for metric in metrics if metric.exported]
     rows = ((f"`{each.full_name}`", each.kind, _labels(each), each.help) for each in exported)
-    return _page(
+    return page(
         "stressd/metrics.py",
         "The metrics",
         [_METRICS_ARE, _THE_CLIENTS_OWN],
         "## The ten to know",
-        _table(("question", "ask Prometheus"), ((question, f"`{expression}`") for question, expression in THE_TEN)),
+        table(("question", "ask Prometheus"), ((question, f"`{expression}`") for question, expression in THE_TEN)),
         "## All of them",
-        _table(("metric", "type", "labels", "meaning"), rows),
+        table(("metric", "type", "labels", "meaning"), rows),
         "## Label values",
-        _table(("label", "values"), _label_values(exported)),
+        table(("label", "values"), _label_values(exported)),
     )
 
 
@@ -98,20 +98,11 @@ _THE_CLIENTS_OWN: Final = (
 )
 
 
-def _page(source: str, title: str, texts: Iterable[str], *parts: str) -> str:
-    made = f"<!-- Made by `make render`; edit {source} instead. -->"
-    return "\n\n".join([made, f"# {title}", *map(_paragraph, texts), *parts]) + "\n"
-
-
 def _criterion(criterion: Criterion) -> str:
     needs = ", ".join(ability.replace("_", " ") for ability in criterion.needs) or "nothing"
     probe = f", or the `{criterion.probe}` probe where the scenario runs it" if criterion.probe else ""
     text = f"{criterion.why} It measures {criterion.measures}, over: {criterion.window}{probe}. It needs {needs}."
-    return f"## {criterion.name}\n\n{_paragraph(text)}"
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+    return f"## {criterion.name}\n\n{paragraph(text)}"
 
 
 def _line(line: Line, unit: str) -> str:
@@ -131,11 +122,3 @@ def _label_values(metrics: Iterable[Metric]) -> Iterable[tuple[str, str]]:
     for label, values in closed.items():
         told = ", ".join(f"`{value}`" for value in values) or _OF_THE_RUN.get(label, "one, of the run")
         yield f"`{label}`", told
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(map(_row, (head, ["---"] * len(head), *rows)))
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
