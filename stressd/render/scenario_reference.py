@@ -9,8 +9,8 @@ from stressd.scenario_file.schema import Json, schema
 
 _ABOUT: Final = """\
 A scenario is a YAML file (or JSON) with these keys; what is left out has its default. `stressd validate FILE` prints it
-as it would run, every default filled in, or every mistake with its line. [config/scenarios](../../config/scenarios) has
-commented ones for the usual wishes, and `stressd scenarios` lists those that are built in.
+as it would run, every default filled in, or every mistake with its line. The source (not the wheel) has commented ones
+for the usual wishes in [config/scenarios](../../config/scenarios); `stressd scenarios` lists those that are built in.
 
 A time is a number of seconds, or text: `20ms`, `90s`, `3m`, `24h`, `2d`. Every key can be set on the command line:
 `--set pools.mixed.threads=4`.
