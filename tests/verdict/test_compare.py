@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from stressd.cli import run as command
 from stressd.errors import UsageError
 from stressd.verdict.compare import compare, parse_line
 from stressd.verdict.render_comparison import render_comparison
@@ -268,3 +269,25 @@ def test_people_see_which_metric_crossed_which_line(run, run_seed):
     assert "REGRESSION: read.store.p50 +" in text
     equal = run(run_seed % 2**32)
     assert "No regression." in text_of(compare(equal, equal))
+
+
+def test_the_exit_code_says_how_it_came_out(run, run_seed, tmp_path, capsys):
+    reports = {
+        "usual": run(run_seed % 2**32),
+        "slower": run(run_seed % 2**32 + 1, slower=1.5),
+        "short": run(run_seed % 2**32 + 1, seconds=13),
+    }
+    for name, report in reports.items():
+        (tmp_path / name).write_text(json.dumps(report))
+    (tmp_path / "nan").write_text(json.dumps(reports["usual"] | {"load_seconds": math.nan}))
+
+    def code(*words):
+        return command(["compare", *(str(tmp_path / word) if word in {*reports, "nan"} else word for word in words)])
+
+    assert code("usual", "usual") == 0
+    assert code("usual", "slower") == 1
+    assert code("usual", "slower", "--fail-on", "rate<-90%") == 0
+    assert code("usual", "short") == 4
+    assert code("usual", "slower", "--fail-on", "save.p77>+1%") == 2
+    assert code("usual", "nan") == 2
+    assert "no JSON (NaN is no number)" in capsys.readouterr().err
