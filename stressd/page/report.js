@@ -13,7 +13,7 @@ function overTime(past) {
   const whole = `${clock(from)} to ${clock(until)}`;
   const charts = new Charts(at("charts"), (time) => { at("span").textContent = time === null ? whole : `at ${clock(time)}`; });
   at("span").textContent = whole;
-  at("time").hidden = false;
+  at("charts-help").hidden = false;
   at("fault-key").hidden = !past.faults.length;
   charts.draw({
     at: times,
@@ -44,7 +44,7 @@ function spread({ name, bars, quantiles }) {
   }
   for (const [, time] of quantiles) svg.append(element("line", { class: "cursor", x1: x(time), x2: x(time), y1: 0, y2: HEIGHT }));
   const ends = element("p", { class: "ends quiet" }, element("span", {}, seconds(bars[0][0])), element("span", {}, seconds(bars[bars.length - 1][1])));
-  const values = element("span", { class: "values" }, quantiles.map(([what, time]) => `${what} ${seconds(time)}`).join("  "));
+  const values = element("span", { class: "values" }, ...quantiles.flatMap(([what, time]) => [`${what} `, element("b", {}, seconds(time)), " "]));
   return element("figure", { class: "chart still" }, element("figcaption", {}, element("span", { class: "what" }, name), values), svg, ends);
 }
 

@@ -5,12 +5,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from html import escape
-from typing import Any, Final
+from typing import Final
 
-from stressd.metrics import CLASSES
 from stressd.page import asset
 from stressd.verdict import wording
+from stressd.verdict.chart_data import chart_data
+from stressd.verdict.html_tables import OPERATION_HEADS, operation_rows, process_rows, safe, time_heads, time_rows
 from stressd.verdict.wording import Json
 
 _SCRIPTS: Final = ("words.js", "theme.js", "charts.js", "report.js")  # each after what it imports
@@ -22,8 +22,8 @@ _SIGNS: Final = {
     "inconclusive": ("?", "not decided"),
     "not_applicable": ("·", "not applicable"),
 }
+_NAMED: Final = ("warn", "fail", "inconclusive")
 _SHOWN_FAULTS: Final = 50
-_SPREAD_QUANTILES: Final = ("p50", "p99")
 
 
 def render_html(report: Json) -> str:
@@ -33,7 +33,7 @@ def render_html(report: Json) -> str:
         "css": asset("page.css").decode(),
         "script": script,
         "icon": f"data:image/svg+xml;base64,{base64.b64encode(asset('favicon.svg')).decode()}",
-        "data": json.dumps(_data(report), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "data": json.dumps(chart_data(report), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         **{name: make(report) for name, make in _STATIC.items()},
     }
     parts["policy"] = (
@@ -56,21 +56,24 @@ def _fingerprint(text: str) -> str:
 # --- What is there without a script ----------------------------------------------------------------
 
 
-def _safe(value: object) -> str:
-    return escape(wording.clean(value))
-
-
 def _headline(verdict: str) -> str:
     return wording.HEADLINES.get(verdict, verdict).capitalize()
 
 
 def _tally(report: Json) -> str:
-    verdicts = [criterion["verdict"] for criterion in report["criteria"]]
+    by_verdict = {
+        name: [_plain(each["name"]) for each in report["criteria"] if each["verdict"] == name] for name in _SIGNS
+    }
     return "".join(
-        f'<li class="{name}"><span class="sign" aria-hidden="true">{sign}</span> {count} {name.replace("_", " ")}</li>'
-        for name, (sign, _) in _SIGNS.items()
-        if (count := verdicts.count(name))
+        f'<li class="{name}"><span class="sign" aria-hidden="true">{_SIGNS[name][0]}</span> '
+        f"{len(found)} {_plain(name)}{safe(': ' + ', '.join(found)) if name in _NAMED else ''}</li>"
+        for name, found in by_verdict.items()
+        if found
     )
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _criteria(report: Json) -> str:
@@ -81,27 +84,34 @@ def _criterion(criterion: Json) -> str:
     verdict = criterion["verdict"] if criterion["verdict"] in _SIGNS else "inconclusive"
     sign, word = _SIGNS[verdict]
     wanted = "" if criterion["unit"] == "yes" else f"passes at {wording.threshold(criterion)}"
-    note = "; ".join(filter(None, [wording.why(criterion) or criterion.get("measures", ""), wanted]))
+    note = "; ".join(
+        filter(None, [wording.clean(criterion["why"]) or criterion.get("measures", ""), wanted, _worst(criterion)])
+    )
     figure = "" if criterion["value"] is None else wording.value(criterion)
     return (
-        f'<li class="{verdict}" data-name="{_safe(criterion["name"])}">'
+        f'<li class="{verdict}" data-name="{safe(criterion["name"])}">'
         f'<span class="sign" role="img" aria-label="{word}">{sign}</span>'
-        f'<span class="name">{_safe(criterion["name"].replace("_", " "))}</span>'
-        f'<span class="value">{_safe(figure)}</span><span class="quiet">{_safe(note)}</span></li>'
+        f'<span class="name">{safe(_plain(criterion["name"]))}</span>'
+        f'<span class="value">{safe(figure)}</span><span class="quiet">{safe(note)}</span></li>'
     )
+
+
+def _worst(criterion: Json) -> str:
+    at_s = criterion.get("worst_at_seconds")
+    return "" if at_s is None else f"worst at {wording.clock(at_s)}"
 
 
 def _tiles(report: Json) -> str:
     return "".join(
-        f'<div class="{look}"><dt>{name}</dt><dd class="big">{_safe(figure)}</dd>'
-        f'<dd class="quiet">{_safe(note)}</dd></div>'
+        f'<div class="{look}"><dt>{name}</dt><dd class="big">{safe(figure)}</dd>'
+        f'<dd class="quiet">{safe(note)}</dd></div>'
         for name, figure, note, look in _in_all(report)
     )
 
 
 def _in_all(report: Json) -> Iterable[tuple[str, str, str, str]]:
     verification, operations, workers = report["verification"], report["operations"].values(), report["workers"]
-    kinds = [f"{count:,} {kind.replace('_', ' ')}" for kind, count in verification["violations"].items() if count]
+    kinds = [f"{count:,} {_plain(kind)}" for kind, count in verification["violations"].items() if count]
     found, checked = sum(verification["violations"].values()), verification["reads_checked"]
     note = ", ".join(kinds) or f"in {checked:,} reads checked"
     yield "Violations", f"{found:,}", note, "bad" if found else "good" if checked else ""
@@ -117,13 +127,6 @@ def _in_all(report: Json) -> Iterable[tuple[str, str, str, str]]:
     yield "Worker deaths", f"{deaths:,}", f"{workers['restarts']:,} restarted", "bad" if deaths else ""
 
 
-def _operation_rows(report: Json) -> str:
-    return "".join(
-        f'<tr><th scope="row">{_safe(name)}</th>{"".join(f"<td>{_safe(cell)}</td>" for cell in cells)}</tr>'
-        for name, *cells in wording.operations(report)
-    )
-
-
 def _faults(report: Json) -> str:
     faults = report["faults"]
     if not faults:
@@ -135,29 +138,29 @@ def _faults(report: Json) -> str:
 
 
 def _fault(fault: Json) -> str:
-    kind, on = fault["kind"].replace("_", " "), f" of {fault['on']}" if fault.get("on") else ""
+    kind, on = _plain(fault["kind"]), f" of {fault['on']}" if fault.get("on") else ""
     recovery_s = fault.get("recovery_seconds")
     after = "no good service since" if recovery_s is None else f"good service again after {wording.seconds(recovery_s)}"
-    when = f", {fault['from_seconds']:.1f} to {fault['until_seconds']:.1f} s" if "from_seconds" in fault else ""
-    return f"<li>{_safe(f'{kind}{on}{when}: {after}')}</li>"
+    when = f"{wording.clock(fault['from_seconds'])} to {wording.clock(fault['until_seconds'])}"
+    return f"<li>{safe(f'{kind}{on}, {when}: {after}')}</li>"
 
 
 def _facts(report: Json) -> str:
     movies = report["movies"]
     facts = {
         "run": report["run_id"],
-        "began": report["started_at"],
+        "began": re.sub(r"T(.{8}).*", r" \1 UTC", report["started_at"]),
         "seed": report["seed"],
         "claims": wording.claims(report),
         "movies": movies.get("path") or "generated",
         "movies, good and broken": f"{movies.get('good', 0):,}, {movies.get('bad', 0):,}",
-        **{name.replace("_", " "): wording.fact(name, fact) for name, fact in report["environment"].items()},
+        **wording.environment(report),
     }
-    return "".join(f"<div><dt>{_safe(name)}</dt><dd>{_safe(fact)}</dd></div>" for name, fact in facts.items())
+    return "".join(f"<div><dt>{safe(name)}</dt><dd>{safe(fact)}</dd></div>" for name, fact in facts.items())
 
 
 def _list(lines: Iterable[str]) -> str:
-    return "".join(f"<li>{_safe(line)}</li>" for line in lines)
+    return "".join(f"<li>{safe(line)}</li>" for line in lines)
 
 
 def _specimens(report: Json) -> str:
@@ -166,81 +169,30 @@ def _specimens(report: Json) -> str:
 
 
 def _again(report: Json) -> str:
-    return f'<p class="again">{_safe(report["run_again"])}</p>' if report["run_again"] else ""
+    return f'<p class="again">{safe(report["run_again"])}</p>' if report["run_again"] else ""
 
 
 _STATIC: Final[Mapping[str, Callable[[Json], str]]] = {
-    "title": lambda report: f"{_safe(report['verdict'])}: {_safe(report['scenario']['name'])} – stressd",
-    "scenario": lambda report: _safe(report["scenario"]["name"]),
+    "title": lambda report: f"{safe(report['verdict'])}: {safe(report['scenario']['name'])} – stressd",
+    "scenario": lambda report: safe(report["scenario"]["name"]),
     "look": lambda report: _LOOKS.get(report["verdict"], ""),
-    "ended": lambda report: _safe(f"exit code {report['exit_code']}" + (", interrupted" * report["interrupted"])),
-    "verdict": lambda report: _safe(report["verdict"]),
-    "headline": lambda report: _safe(_headline(report["verdict"])),
+    "ended": lambda report: safe(f"exit code {report['exit_code']}" + (", interrupted" * report["interrupted"])),
+    "verdict": lambda report: safe(report["verdict"]),
+    "headline": lambda report: safe(_headline(report["verdict"])),
     "tally": _tally,
-    "subject": lambda report: _safe(wording.subject_line(report)),
+    "subject": lambda report: safe(wording.subject_line(report)),
     "again": _again,
     "tiles": _tiles,
     "specimens": _specimens,
     "criteria": _criteria,
-    "operation_heads": lambda _: "".join(f'<th scope="col">{_safe(head)}</th>' for head in wording.OPERATION_HEADS),
-    "operations": _operation_rows,
+    "operation_heads": lambda _: OPERATION_HEADS,
+    "operations": operation_rows,
+    "processes": process_rows,
+    "without_time": lambda report: "" if len(report["timeline"]) > 1 else "hidden",
+    "time_heads": time_heads,
+    "times": time_rows,
     "faults": _faults,
     "remarks": lambda report: _list([wording.checked(report), *wording.remarks(report)]),
     "facts": _facts,
-    "version": lambda report: _safe(f"stressd {report['environment'].get('stressd', '')}"),
+    "version": lambda report: safe(f"stressd {report['environment'].get('stressd', '')}"),
 }
-
-# --- What the script draws -------------------------------------------------------------------------
-
-
-def _data(report: Json) -> dict[str, Any]:
-    return {"history": _history(report), "spreads": _spreads(report)}
-
-
-def _history(report: Json) -> dict[str, Any]:
-    points = report.get("timeline", [])
-    at_s = [point["at_seconds"] for point in points]
-    step_s = (at_s[-1] - at_s[0]) / (len(at_s) - 1) if len(at_s) > 1 else 1.0
-    names = ["/".join(each).removesuffix("/none") for each in CLASSES]
-    times = {
-        name: [[point[f"{stat}_seconds"].get(name) for point in points] for stat in ("p50", "p99")] for name in names
-    }
-    return {
-        "at_s": at_s,
-        "step_s": step_s,
-        "rates_per_s": [point["operations_per_second"] for point in points],
-        "errors_per_s": [point["errors"] / step_s for point in points],
-        "cores": [point["cpu_cores"] for point in points],
-        "memory": _memory(report, points),
-        "latencies": [
-            {"name": name.replace("/", " from the "), "p50_s": p50_s, "p99_s": p99_s}
-            for name, (p50_s, p99_s) in times.items()
-            if any(p99_s)
-        ],
-        "faults": [
-            {"kind": fault["kind"], "from_s": fault["from_seconds"], "until_s": fault["until_seconds"]}
-            for fault in report["faults"]
-            if "from_seconds" in fault
-        ],
-    }
-
-
-def _memory(report: Json, points: list[Json]) -> dict[str, Any]:
-    known = report.get("memory", {}).get("by_process")
-    if known:
-        return {"at_s": known["at_seconds"], "memory_bytes": known["bytes"]}
-    whole = [point["pss_bytes"] or point["rss_bytes"] for point in points]
-    return {"at_s": [point["at_seconds"] for point in points], "memory_bytes": {"all processes": whole}}
-
-
-def _spreads(report: Json) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": op if source == "none" else f"{op} from the {source}",
-            "bars": each["histogram"],
-            "quantiles": [[stat, each["service_seconds"][stat]] for stat in _SPREAD_QUANTILES],
-        }
-        for op, operation in report["operations"].items()
-        for source, each in operation.get("sources", {}).items()
-        if each.get("histogram")
-    ]

@@ -24,7 +24,7 @@ def render_markdown(report: Json) -> str:
         "",
         f"- {_safe(wording.checked(report))}",
         *(f"- specimen: {_safe(specimen)}" for specimen in wording.specimens(report)),
-        *(f"- {_safe(line)}" for line in wording.remarks(report)),
+        *(f"- {_safe(line)}" for line in (*wording.remarks(report), *wording.ran_on(report))),
     ]
     if report["run_again"]:
         lines += ["", "Run it again:", "", f"    {wording.clean(report['run_again'])}"]

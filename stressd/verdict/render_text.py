@@ -67,7 +67,7 @@ def _print(report: Json, console: Console, say: Callable[[str], str]) -> None:
     _paragraph(console, say(wording.checked(report)))
     for specimen in wording.specimens(report):
         _paragraph(console, say(f"specimen: {specimen}"), "red")
-    for line in wording.remarks(report):
+    for line in (*wording.remarks(report), *wording.ran_on(report)):
         _paragraph(console, say(line), "dim")
 
 

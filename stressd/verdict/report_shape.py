@@ -30,6 +30,7 @@ _CRITERION: Final = {
     "value": _NUMBER,
     "worst_at": _TEXT,
     "measures?": str,
+    "worst_at_seconds?": _NUMBER,
 }
 _FAULT: Final = {
     "kind": str,
@@ -52,7 +53,7 @@ _REPORT: Final[Mapping[str, Any]] = {
     "exit_code": int,
     "interrupted": bool,
     "aborted?": _TEXT,
-    "reloads?": [dict],
+    "reloads?": [{"at_seconds": _FIGURE, "changes": [str]}],
     "seed": int,
     "duration_seconds": _FIGURE,
     "scenario": {"name": str, **dict.fromkeys(("duration_s?", "warmup_s?"), _NUMBER)},

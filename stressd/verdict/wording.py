@@ -101,6 +101,14 @@ def growth(share: float) -> str:
     return f"{share:+.1%}" if math.isfinite(share) else "∞"
 
 
+def clock(figure: float) -> str:
+    """Return a moment of a run as a clock shows it: `0:07`, `1:02:03`, `2 d 0:00:00`."""
+    days, rest = divmod(int(figure), 86_400)
+    hours, minutes = rest // 3_600, rest // 60 % 60
+    shown = f"{hours}:{minutes:02}:{rest % 60:02}" if days or hours else f"{minutes}:{rest % 60:02}"
+    return f"{days} d {shown}" if days else shown
+
+
 def duration(figure: float) -> str:
     """Return a length of time: `3 m 2 s`, `2 d 1 h`."""
     if figure < 60:
@@ -175,13 +183,23 @@ def remarks(report: Json) -> list[str]:
     overhead_s = harness["overhead_seconds_per_operation"]
     if overhead_s is not None:
         told.append(f"The soak's own cost: {seconds(overhead_s)} an operation{_checking(harness)}.")
-    if report["environment"]:
-        known = [
-            f"{clean(name.removesuffix('_bytes').replace('_', ' '))} {fact(name, each)}"
-            for name, each in report["environment"].items()
-        ]
-        told.append(f"Ran on: {', '.join(known)}.")
+    told += [
+        f"Went on otherwise after {clock(reload['at_seconds'])}: {clean('; '.join(reload['changes']))}."
+        for reload in report.get("reloads", ())
+    ]
     return told
+
+
+def environment(report: Json) -> dict[str, str]:
+    """Return what it ran on, by names for people."""
+    return {clean(name.removesuffix("_bytes").replace("_", " ")): fact(name, each)
+            for name, each in report["environment"].items()}  # fmt: skip
+
+
+def ran_on(report: Json) -> list[str]:
+    """Return what it ran on in one line; none where a report does not say."""
+    known = ", ".join(f"{name} {each}" for name, each in environment(report).items())
+    return [f"Ran on: {known}."] if known else []
 
 
 def _checking(harness: Json) -> str:

@@ -96,6 +96,27 @@ def healthy(counters):
     )
 
 
+@pytest.fixture
+def violated(healthy, counters):
+    """A run that fails in every way: a violation, a failure, a warning, and one that cannot tell."""
+    counted = counters()
+    counted.serve("save", "none", [0.02] * 200)
+    counted.add("violations_total", "lost", count=2)
+    probes = {
+        **healthy.probes,
+        "concurrency": ProbeResult("concurrency", 1.0, {"concurrent_success_rate": 93.0}),
+        "memory": ProbeResult("memory", 1.0, error="ValueError: a | pipe, a <tag>, a [red]style[/] and \x1b[31mred"),
+    }
+    return replace(
+        healthy,
+        total=counted.snapshot(),
+        measured=counted.snapshot(),
+        probes=probes,
+        deaths=1,
+        abilities=Abilities(),
+    )
+
+
 def scenario(**changes):
     """The healthy run's scenario, changed; a key with None is left out."""
     merged = {**SCENARIO, **changes}

@@ -13,8 +13,7 @@ from rich.cells import cell_len
 from stressd.criteria import CRITERIA
 from stressd.errors import UsageError
 from stressd.metrics import VIOLATIONS
-from stressd.targets.protocol import Abilities
-from stressd.verdict.evidence import ProbeResult, Reach
+from stressd.verdict.evidence import Reach
 from stressd.verdict.render_text import render_text
 from stressd.verdict.report_file import check_report_path, load_report, write_report
 
@@ -26,27 +25,6 @@ CONTRACT = {
     "workers": "deaths restarts recovery_seconds",
     "harness": "overhead_seconds_per_operation saturated",
 }
-
-
-@pytest.fixture
-def violated(healthy, counters):
-    """A run that fails in every way: a violation, a failure, a warning, and one that cannot tell."""
-    counted = counters()
-    counted.serve("save", "none", [0.02] * 200)
-    counted.add("violations_total", "lost", count=2)
-    probes = {
-        **healthy.probes,
-        "concurrency": ProbeResult("concurrency", 1.0, {"concurrent_success_rate": 93.0}),
-        "memory": ProbeResult("memory", 1.0, error="ValueError: a | pipe, a <tag>, a [red]style[/] and \x1b[31mred"),
-    }
-    return replace(
-        healthy,
-        total=counted.snapshot(),
-        measured=counted.snapshot(),
-        probes=probes,
-        deaths=1,
-        abilities=Abilities(),
-    )
 
 
 def text_of(report, encoding="utf-8", width=80):
