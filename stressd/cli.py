@@ -127,15 +127,22 @@ def _criteria(_options: CriteriaOptions) -> int:
 
 def _report(options: ReportOptions) -> int:
     from stressd.verdict.render_text import render_text  # noqa: PLC0415
-    from stressd.verdict.report_file import check_report_path, load_report, write_report  # noqa: PLC0415
+    from stressd.verdict.report_file import (  # noqa: PLC0415
+        check_report_path,
+        load_report,
+        render_report,
+        write_report,
+    )
 
     for path in options.reports:
         check_report_path(path)
     report = load_report(options.file)
     for path in options.reports:
         write_report(report, path)
-    if not options.reports:
+    if options.format == "text" or not (options.format or options.reports):
         render_text(report, sys.stdout)
+    elif options.format:
+        sys.stdout.buffer.write(render_report(report, options.format).encode())  # as in a file: some declare UTF-8
     return int(ExitCode.PASS)
 
 

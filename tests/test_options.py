@@ -92,6 +92,7 @@ def test_every_option_of_run_arrives():
         (["scenarios"], ScenariosOptions()),
         (["criteria"], CriteriaOptions()),
         (["report", "r.json"], ReportOptions("r.json")),
+        (["report", "r.json", "--report", "r.md", "--format", "xml"], ReportOptions("r.json", ("r.md",), "xml")),
         (["verify", "--state", "d", "--log-level", "error"], VerifyOptions("d", Logging("text", "error"))),
         (
             ["validate", "my.yaml", "--rate", "5", "--set", "a=b=c"],

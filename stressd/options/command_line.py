@@ -238,7 +238,9 @@ COMMANDS: Final = {
         Command("validate", ("[SCENARIO]",), table.VALIDATE, _validate),
         Command("scenarios", (), {}, lambda _values: ScenariosOptions()),
         Command("criteria", (), {}, lambda _values: CriteriaOptions()),
-        Command("report", ("FILE",), table.REPORT, lambda file, v: ReportOptions(file, v.get("report", ()))),
+        Command(
+            "report", ("FILE",), table.REPORT, lambda file, v: ReportOptions(file, v.get("report", ()), v.get("format"))
+        ),
         Command("compare", ("A", "B"), table.COMPARE, lambda a, b, v: CompareOptions(a, b, **v)),
         Command("selftest", (), table.SELFTEST, lambda v: SelftestOptions(**v)),
         Command("verify", (), table.VERIFY, _verify),

@@ -116,10 +116,11 @@ class CriteriaOptions:
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """`stressd report`: shown on the terminal, or written to `reports` by their endings."""
+    """`stressd report`: written to `reports` by their endings, or printed in a `format`; None is as text."""
 
     file: str
     reports: tuple[str, ...] = ()
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,17 @@ VALIDATE: Final[Groups] = {
         Option("--schema", None, values.yes_or_no, "the JSON Schema of scenario files, for editors, and nothing else"),
     ),
 }
-REPORT: Final[Groups] = {"what comes out": (REPORT_FILE,)}
+REPORT: Final[Groups] = {
+    "what comes out": (
+        REPORT_FILE,
+        Option(
+            "--format",
+            "FORMAT",
+            values.one_of("text", *(ending.removeprefix(".") for ending in values.REPORT_ENDINGS)),
+            "what is printed: text (default without --report), json, html, md or xml",
+        ),
+    )
+}
 COMPARE: Final[Groups] = {
     "what is a regression": (
         Option(

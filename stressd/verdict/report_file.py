@@ -38,6 +38,11 @@ def write_report(report: Report, path: str) -> None:
     write_atomically(path, _format_of(path)(report))
 
 
+def render_report(report: Report, kind: str) -> str:
+    """Return the report in a format named like the ending of its files: `json`, `html`, `md`, `xml`."""
+    return _FORMATS[f".{kind}"](report)
+
+
 def load_report(path: str) -> Report:
     """Read a report written as JSON; UsageError says what is wrong with a file that is none."""
     try:

@@ -3,6 +3,7 @@ import json
 import os
 import pty
 import re
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
+from stressd.cli import run as command
 from stressd.criteria import CRITERIA
 from stressd.errors import UsageError
 from stressd.metrics import VIOLATIONS
@@ -150,6 +152,24 @@ def test_a_report_path_is_refused_before_the_run(tmp_path):
         with pytest.raises(UsageError, match=says):
             check_report_path(path)
     check_report_path(str(tmp_path / "r.JSON"))
+
+
+@pytest.mark.parametrize("kind", ["json", "html", "md", "xml"])
+def test_what_is_printed_in_a_format_is_what_a_file_of_that_kind_holds(healthy, report_of, tmp_path, capfdbinary, kind):
+    write_report(report_of(healthy), str(tmp_path / "r.json"))
+    path = tmp_path / f"written.{kind}"
+    assert command(["report", str(tmp_path / "r.json"), "--report", str(path), "--format", kind]) == 0
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out == path.read_bytes() != b""
+
+
+def test_a_report_is_printed_as_text_unless_it_is_written(healthy, report_of, tmp_path, capsys):
+    path = str(tmp_path / "r.json")
+    write_report(report_of(healthy), path)
+    assert command(["report", path]) == 0
+    assert "PASS (exit code 0)" in capsys.readouterr().out
+    assert command(["report", path, "--report", str(tmp_path / "r.md")]) == 0
+    assert capsys.readouterr().out == ""
 
 
 # --- Text --------------------------------------------------------------------------------------------
