@@ -72,7 +72,7 @@ REFUSED = {
     "threads": (["smoke", "--threads", "0"], {}, "--threads: '0'", "from 1 to 256"),
     "option": (["smoke", "--duratoin", "3"], {}, "--duratoin"),
     "listen": (["smoke", "--listen", "nonsense"], {}, "--listen: 'nonsense'", "127.0.0.1:9464"),
-    "report's ending": (["smoke", "--report", "report.pdf"], {}, "--report: 'report.pdf'", ".json, .md, .xml"),
+    "report's ending": (["smoke", "--report", "report.pdf"], {}, "--report: 'report.pdf'", ".json, .html, .md, .xml"),
     "report's folder": (["smoke", "--report", "no/report.json"], {}, "no/report.json: there is no folder no", "create"),
     "variable": (["smoke"], {"STRESSD_DURATION": "3x"}, "STRESSD_DURATION: '3x'", "90s"),
     "variable's name": (["smoke"], {"STRESSD_DURATON": "3"}, "STRESSD_DURATON", "did you mean STRESSD_DURATION"),

@@ -52,7 +52,10 @@ def test_a_saturated_generator_makes_a_pass_inconclusive_and_a_failure_stay(heal
 
 def test_no_data_is_never_a_pass(healthy, made, counters):
     nothing = counters().snapshot()
-    empty = replace(healthy, measured=nothing, total=nothing, ticks=[], probes={}, faults=[], load_s=0.0)
+    timed = made.scenario(duration_s=180)  # of an endless run a probe after the load does not apply
+    empty = replace(
+        healthy, scenario=timed, measured=nothing, total=nothing, ticks=[], probes={}, faults=[], load_s=0.0
+    )
     outcomes = {result.criterion.name: result.outcome for result in judge(empty).criteria}
     assert outcomes.pop("worker_deaths") is Outcome.PASS
     assert set(outcomes.values()) == {Outcome.INCONCLUSIVE}
