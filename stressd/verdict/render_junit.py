@@ -32,7 +32,8 @@ def render_junit(report: Json) -> str:
         _add_case(suite, criterion)
     if report["verdict"] in _BAD_RUNS and not _bad(suite):
         case = ET.SubElement(suite, "testcase", classname="stressd.run", name="run", time="0")
-        ET.SubElement(case, "error", message=wording.headline(report)).text = " ".join(wording.remarks(report))
+        error = ET.SubElement(case, "error", message=wording.headline(report), type=wording.clean(report["verdict"]))
+        error.text = " ".join(wording.remarks(report))
     suite.set("time", f"{report['duration_seconds']:.3f}")
     suite.set("timestamp", wording.clean(report["started_at"]).removesuffix("Z"))
     for attribute, element in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -64,7 +65,7 @@ def _add_case(suite: ET.Element, criterion: Json) -> None:
         ET.SubElement(case, element).text = f"warning: {told}"
     elif element is not None:
         message = wording.why(criterion) if element == "skipped" else told
-        ET.SubElement(case, element, message=message)
+        ET.SubElement(case, element, message=message, type=criterion["verdict"])
 
 
 def _bad(suite: ET.Element) -> bool:

@@ -17,6 +17,7 @@ _RUN_MARKS: Final = {**MARKS, "violated": "❌", "error": "❌"}
 _COUNTED: Final = ("violations", "deaths")  # the criterion's name says it already
 _SIGNS: Final = {">=": "≥", "<=": "≤", "==": "="}
 _UNITS_S: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+_WAITED: Final = 1.5  # as long from when it was due as from its start
 _SHOWN_QUANTILES: Final = ("p50", "p90", "p99", "max")
 
 Json = Mapping[str, Any]
@@ -175,6 +176,7 @@ def remarks(report: Json) -> list[str]:
     told = [f"Aborted: {clean(report['aborted'])}."] if report.get("aborted") else []
     if harness["saturated"]:
         told.append(_saturation(harness))
+    told += _waits(report)
     if report["faults"]:
         kinds = sorted({clean(fault["kind"]) for fault in report["faults"]})
         told.append(f"Not a clean run: faults were injected ({', '.join(kinds)}).")
@@ -200,6 +202,18 @@ def ran_on(report: Json) -> list[str]:
     """Return what it ran on in one line; none where a report does not say."""
     known = ", ".join(f"{name} {each}" for name, each in environment(report).items())
     return [f"Ran on: {known}."] if known else []
+
+
+def _waits(report: Json) -> list[str]:
+    """Say where operations waited for a free lane: that is no time of theirs, but it is one of whoever waits for them."""
+    p99s = {
+        clean(op): (each["latency_seconds"]["p99"], each["service_seconds"]["p99"])
+        for op, each in report["operations"].items()
+    }
+    waited = [
+        f"{op} {seconds(due_s)}" for op, (due_s, own_s) in p99s.items() if due_s and own_s and due_s > _WAITED * own_s
+    ]
+    return [f"Operations waited for a free lane. p99 from when they were due: {', '.join(waited)}."] if waited else []
 
 
 def _checking(harness: Json) -> str:

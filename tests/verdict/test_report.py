@@ -16,6 +16,8 @@ from stressd.criteria import CRITERIA
 from stressd.errors import UsageError
 from stressd.metrics import VIOLATIONS
 from stressd.verdict.evidence import Reach
+from stressd.verdict.render_html import render_html
+from stressd.verdict.render_markdown import render_markdown
 from stressd.verdict.render_text import render_text
 from stressd.verdict.report_file import check_report_path, load_report, write_report
 
@@ -172,6 +174,15 @@ def test_a_report_is_printed_as_text_unless_it_is_written(healthy, report_of, tm
     assert capsys.readouterr().out == ""
 
 
+def test_a_wait_for_a_free_lane_is_told_in_every_form(healthy, report_of):
+    report = report_of(healthy)
+    texts = [lambda: text_of(report, width=200), lambda: render_markdown(report), lambda: render_html(report)]
+    told = "Operations waited for a free lane. p99 from when they were due: save 7 s."
+    assert not [text for text in texts if "waited" in text()]
+    report["operations"]["save"]["latency_seconds"]["p99"] = 7.0
+    assert all(told in text() for text in texts)
+
+
 # --- Text --------------------------------------------------------------------------------------------
 
 
@@ -262,6 +273,11 @@ def test_junit_has_a_case_per_criterion_with_its_outcome(violated, report_of, tm
     assert cases["data_integrity"].find("failure").get("message").startswith("2, passes at ≤ 0: 2 lost")
     assert "the memory probe failed" in cases["memory_released"].find("error").get("message")
     assert cases["cache_speedup"].find("skipped").get("message") == "target has no cache"
+    assert {child.get("type") for case in cases.values() for child in case} >= {
+        "fail",
+        "inconclusive",
+        "not_applicable",
+    }
     assert cases["concurrent_success_rate"].find("system-out").text.startswith("warning: 93 %")
     assert len(cases["generation_rate"]) == 0
     counted = {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
