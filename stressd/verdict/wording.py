@@ -205,7 +205,7 @@ def ran_on(report: Json) -> list[str]:
 
 
 def _waits(report: Json) -> list[str]:
-    """Say where operations waited for a free lane: that is no time of theirs, but it is one of whoever waits for them."""
+    """Say where operations waited for a free lane: no time of theirs, but one of whoever waits for them."""
     p99s = {
         clean(op): (each["latency_seconds"]["p99"], each["service_seconds"]["p99"])
         for op, each in report["operations"].items()

@@ -45,6 +45,7 @@ class Bench:
     first_row: int = 0
     full: bool = field(default=False)
     contended: Contended | None = None
+    fresh: Callable[[], Session] | None = None
 
     @classmethod
     def of_run(cls, spec: WorkerSpec, table: Table, target: Target, channel: Channel) -> Self:
@@ -63,6 +64,7 @@ class Bench:
             process_lanes=range(spec.first_lane, spec.first_lane + spec.threads),
             recollection=recollection(spec, abilities_of(target)),
             contended=_contended(spec),
+            fresh=target.open,
         )
 
     def lane(self, number: int, session: Session) -> Lane:
@@ -90,6 +92,7 @@ class Bench:
             scribble_every=settings.scribble_every,
             late_writes=self.guarantees.late_writes,
             seed=spec.seed,
+            fresh=self.fresh,
         )
         return Lane(parts) if self.contended is None else ContendingLane(parts, self.contended)
 

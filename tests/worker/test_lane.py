@@ -468,3 +468,46 @@ def test_two_that_miss_at_once_are_both_right(make_lane, counts, in_thread):
     second.read(KEY)
     assert counts("cache_misses_total") == 2
     assert counts("reads_expected_cached") == 0
+
+
+class Hoards:
+    """A session that keeps the first answer for each group for ever, before a store that is right."""
+
+    def __init__(self, stored):
+        self.stored, self.kept = stored, {}
+
+    def save(self, group, features):
+        self.stored[group] = {name: frame.copy(deep=True) for name, frame in features.items()}
+
+    def read(self, group, names):
+        self.kept.setdefault(group, self.stored[group])
+        return {name: self.kept[group][name].copy(deep=True) for name in names}
+
+    def close(self):
+        pass
+
+
+def test_a_stale_answer_of_a_session_that_knows_no_way_round_its_cache_is_not_called_lost(make_lane, violations):
+    stored = {}
+    owner = make_lane(Hoards(stored), fresh=lambda: Hoards(stored))
+    reader = make_lane(Hoards(stored), own=range(0), fresh=lambda: Hoards(stored))
+    owner.save(KEY)
+    assert reader.read(KEY).ok
+    stored_later = make_lane(Hoards(stored), fresh=lambda: Hoards(stored))
+    stored_later.save(KEY)  # acknowledged, and not yet read by anybody
+    assert not reader.read(KEY).ok
+    assert violations() == {"stale": 1}
+
+
+def test_what_a_new_session_does_not_find_either_is_lost(make_lane, violations):
+    stored = {}
+    owner = make_lane(Hoards(stored), fresh=lambda: Hoards(stored))
+    owner.save(KEY)
+    assert owner.read(KEY).ok
+    first = dict(stored)
+    forgetful = make_lane(Hoards(stored), fresh=lambda: Hoards(stored))
+    forgetful.save(KEY)
+    stored.update(first)
+    reader = make_lane(Hoards(stored), own=range(0), fresh=lambda: Hoards(stored))
+    assert not reader.read(KEY).ok
+    assert violations() == {"lost": 1}
