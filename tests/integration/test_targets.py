@@ -65,8 +65,8 @@ def test_a_sqlite_store_of_several_processes_passes_can_be_verified_and_gone_on_
         tmp_path,
         "own_stores:Sqlite",
         *(*options, "--seed", run_seed),
-        processes=2,
-        duration_s=6,
+        pool=BUSY | {"processes": 2, "rate": 80},  # which a busy machine carries, too
+        duration_s=8,
         content=MOVIES,
         probes={"before": ["concurrency", "cache"]},
         probe_settings={"concurrency_rounds": 3, "cache_rounds": 5, "cache_ttl_s": 0.1},
