@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from threading import Lock
+from typing import Final
 
 from stressd.errors import StressdError
 from stressd.node.founding import as_run
@@ -18,6 +19,10 @@ from stressd.scenario import Scenario
 from stressd.scenario_file import reload_of
 
 log = logging.getLogger(__name__)
+
+MOST: Final = 1_000  # a worker that is started later follows all of them
+_OVER: Final = "the load has ended, or there is none: what is read anew would change nothing"
+_TOO_MANY: Final = f"a run follows {MOST:,} reloads at most; stop stressd and start it again to go on from there"
 
 
 class Reloads:
@@ -32,11 +37,15 @@ class Reloads:
         self._metrics = metrics
         self._lock = Lock()
         self._wanted: tuple[Scenario, Sequence[str]] | None = None
+        self._taken = 0
+        self._over = False
         self._told(time.time(), well=True)
 
     def ask(self) -> Reloaded:
         """Read the scenario anew, and check it against the one that runs; say what changes, or what is wrong."""
         with self._lock:
+            if self._over or self._taken == MOST:
+                return self._refused([_OVER if self._over else _TOO_MANY])
             try:
                 new = as_run(self._reread(), self._record)
             except StressdError as error:
@@ -56,7 +65,16 @@ class Reloads:
         """Return the newest scenario that was agreed on and not yet taken, with its changes; None if there is none."""
         with self._lock:
             wanted, self._wanted = self._wanted, None
+            self._taken += wanted is not None
             return wanted
+
+    def end(self) -> None:
+        """Agree to nothing from now on; what was agreed on and not taken has come too late."""
+        with self._lock:
+            self._over = True
+            wanted, self._wanted = self._wanted, None
+            for change in wanted[1] if wanted is not None else ():
+                log.warning("came too late, and was not taken over: %s", redacted(change))
 
     def _refused(self, mistakes: Sequence[str]) -> Reloaded:
         self._told(None, well=False)

@@ -176,6 +176,8 @@ class Node:
 
     def _phases(self) -> None:
         scenario = self._founded.scenario
+        if not scenario.pools:
+            self._reloads.end()
         self._probe(scenario.probes.before)
         if scenario.pools and not self._stopped():
             self._load()
@@ -250,6 +252,8 @@ class Node:
             if self._settings.stop_on_violation and self._violated():
                 log.error("stopping at the first violation, as asked")
                 return
+            if self._watch.blind:
+                raise DaemonError("the run cannot be seen any more: one sample after the other fails; the log says why")
             if (why := self._watch.broken_objective()) is not None:
                 run.aborted = why
                 log.error("aborted: %s", why)
@@ -276,6 +280,7 @@ class Node:
 
     def _drain_load(self, supervisor: Supervisor) -> None:
         run = self._run
+        self._reloads.end()
         run.measured_to = self._table.snapshot()
         run.load_end_s = time.monotonic()
         run.phase = ""

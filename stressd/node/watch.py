@@ -44,6 +44,7 @@ LONG_RUN_S: Final = 3600.0
 JUDGE_EVERY_S: Final = 5.0
 FOOTPRINT_EVERY_S: Final = 10.0
 RECENT_SAMPLES: Final = 10
+BLIND_AFTER: Final = 5  # samples in a row that failed
 ROLLING_S: Final = 3600.0  # of an endless run only the last hour is judged ...
 ROLLING_DEATHS_S: Final = 86_400.0  # ... and workers that died in the last day
 
@@ -98,6 +99,7 @@ class Watch:
         self._objectives = Objectives(founded.scenario.slo, self._judged_s)
         self._usage: tuple[float, TreeUsage] | None = None  # the sample before
         self._samples = 0
+        self._failed_in_a_row = 0
         self._verdict: str | None = None
         self._began_s = time.monotonic()
         self._recent: deque[tuple[float, Snapshot]] = deque(maxlen=RECENT_SAMPLES)
@@ -183,6 +185,11 @@ class Watch:
         self._scenario = change.scenario
         self._objectives.change(change.scenario.slo)
 
+    @property
+    def blind(self) -> bool:
+        """Whether nothing has been seen of the run for some samples: what it would be judged by is missing."""
+        return self._failed_in_a_row >= BLIND_AFTER
+
     def broken_objective(self) -> str | None:
         """Say which objective of the scenario's own is to end the run, if one is."""
         broken = self._objectives.broken
@@ -208,7 +215,10 @@ class Watch:
         try:
             self._sample()
         except Exception:
+            self._failed_in_a_row += 1
             log.exception("a sample failed and is left out")
+        else:
+            self._failed_in_a_row = 0
 
     def _sample(self) -> None:
         now_s, snapshot = time.monotonic(), self._table.snapshot()

@@ -13,13 +13,13 @@ from stressd.worker import cells
 from stressd.worker.bench import Bench
 from stressd.worker.channel import Channel
 from stressd.worker.lane import Lane
-from stressd.worker.loop import Loop, Starts, lane_thread
+from stressd.worker.loop import Course, Loop, Starts, lane_thread
 from stressd.worker.memory import arrow_bytes, release_unused
 from stressd.worker.spec import WorkerSpec, change_of
 from stressd.workload.distribution import KeySpace, key_stream
 from stressd.workload.operation import Draws, SaveKeys
 from stressd.workload.pacer import Pacer
-from stressd.workload.plan import Change, plan_along, saving_lanes
+from stressd.workload.plan import Change, Plan, plan_along, saving_lanes
 
 REPORT_EVERY_S: Final = 1.0
 RELEASE_EVERY_S: Final = 5.0
@@ -45,8 +45,7 @@ class LoadWorker:
         self._table = table
         self._target = target
         self._bench = bench
-        self._plan = plan_along(spec.pool, spec.scenario, spec.changes)
-        self._loops: list[Loop] = []
+        self._course = Course(plan_along(spec.pool, spec.scenario, spec.changes), self._pacer)
         keys = spec.scenario.keys_per_lane
         saved = [range(lane * keys, (lane + 1) * keys) for lane in saving_lanes(spec.scenario)]
         if bench.contended is not None:
@@ -105,27 +104,19 @@ class LoadWorker:
             raise TargetError(f"target {name}: no session: {type(error).__name__}: {error}") from error
 
     def _loop(self, lane: Lane) -> Loop:
-        spec, plan, number = self._spec, self._plan, lane.parts.number
-        keys = key_stream(plan.pool.keys, self._key_space, spec.seed, number, spec.scenario.lanes)
+        spec, pool, number = self._spec, self._spec.scenario.pools[self._spec.pool], lane.parts.number
+        keys = key_stream(pool.keys, self._key_space, spec.seed, number, spec.scenario.lanes)
         draws = Draws(keys, spec.seed, number, self._bench.acked)
         save_keys = SaveKeys((key, lane.saves(key)) for key in lane.save_keys if not lane.retired(key))
-        place = (number - spec.first_lane) * plan.pool.processes + spec.process  # first one of each process
-        loop = Loop(lane, plan, draws, save_keys, place, self._take_starts if plan.open else None)
-        self._loops.append(loop)
-        return loop
+        place = (number - spec.first_lane) * pool.processes + spec.process  # first one of each process
+        return Loop(lane, self._course, draws, save_keys, place, self._take_starts if pool.rate is not None else None)
 
     def _change(self, change: Change) -> None:
         """Have all lanes go on as another scenario says, from a moment to come on."""
-        spec = self._spec
-        with self._starts_lock:
-            self._plan = self._plan.changed(change.at_ns, change.scenario.pools[spec.pool])
-            if self._starts is not None:
-                self._starts.pacer = self._pacer()
-        for loop in self._loops:
-            loop.follow(self._plan)
+        self._course.follow(self._course.plan.changed(change.at_ns, change.scenario.pools[self._spec.pool]))
 
-    def _pacer(self) -> Pacer:
-        return self._plan.pacer(self._spec.seed, self._spec.process, self._plan.pool.processes)
+    def _pacer(self, plan: Plan) -> Pacer:
+        return plan.pacer(self._spec.seed, self._spec.process, plan.pool.processes)
 
     def _take_starts(self) -> tuple[Starts, range]:
         """Return the process's intended starts, and to the first lane that asks those that were missed.
@@ -139,7 +130,7 @@ class LoadWorker:
             spec = self._spec
             lanes = range(spec.first_lane, spec.first_lane + spec.threads)
             taken = max(self._table.row(lane)[cells.NEXT_START] for lane in lanes)
-            self._starts = Starts(self._pacer(), self._table.control[Control.LOAD_START_NS], taken)
+            self._starts = Starts(self._course, self._table.control[Control.LOAD_START_NS], taken)
             return self._starts, self._starts.take_due(time.monotonic_ns()) if taken else range(0)
 
     def _lane_failed(self, error: BaseException) -> None:

@@ -32,11 +32,27 @@ _LOAD_START: Final = int(Control.LOAD_START_NS)
 _METRIC: Final = {Op.GENERATE: "generate", Op.SAVE: "save", Op.READ: "read", Op.READ_STORE: "read", Op.SCRUB: "scrub"}
 
 
+class Course:
+    """What a process's lanes follow: a plan and its starts, replaced by others that differ from a moment to come on.
+
+    Any thread may read, one changes it. Whoever computed something along one plan looks again once there is another.
+    """
+
+    def __init__(self, plan: Plan, pacer_of: Callable[[Plan], Pacer]) -> None:
+        self._pacer_of = pacer_of
+        self.follow(plan)
+
+    def follow(self, plan: Plan) -> None:
+        """Go on along another plan."""
+        self.pacer = self._pacer_of(plan)  # first: whoever sees the new plan finds its starts
+        self.plan = plan
+
+
 class Starts:
     """The intended starts of one process, each handed out once. Any of its threads may take."""
 
-    def __init__(self, pacer: Pacer, start_ns: int, first: int) -> None:
-        self.pacer = pacer  # may be replaced by one that is the same up to a moment to come
+    def __init__(self, course: Course, start_ns: int, first: int) -> None:
+        self._course = course
         self._start_ns = start_ns
         self._next = first
         self._taking = threading.Lock()
@@ -52,12 +68,12 @@ class Starts:
         """Return the numbers of all starts that are due by then and were not taken."""
         with self._taking:
             first = self._next
-            self._next = max(first, self.pacer.due(until_ns - self._start_ns))
+            self._next = max(first, self._course.pacer.due(until_ns - self._start_ns))
             return range(first, self._next)
 
     def due_ns(self, number: int) -> int:
         """Return when that start is due, in CLOCK_MONOTONIC nanoseconds."""
-        return self._start_ns + self.pacer.offset_ns(number)
+        return self._start_ns + self._course.pacer.offset_ns(number)
 
 
 TakeStarts = Callable[[], tuple[Starts, range]]
@@ -71,10 +87,11 @@ class Loop:
     """
 
     def __init__(
-        self, lane: Lane, plan: Plan, draws: Draws, save_keys: SaveKeys, place: int, starts: TakeStarts | None
+        self, lane: Lane, course: Course, draws: Draws, save_keys: SaveKeys, place: int, starts: TakeStarts | None
     ) -> None:
+        plan = course.plan
         self._lane = lane
-        self._plan = plan
+        self._course = course
         self._draws = draws
         self._read_key = draws.read_key
         self._operation = draws.operation(0, plan.stretches[0].mix)
@@ -101,8 +118,8 @@ class Loop:
             return
         self._begin_taking()
         number = 0
-        while number < len(self._plan.stretches):  # there may be more of them meanwhile
-            self._operation = self._draws.operation(number, self._plan.stretches[number].mix)
+        while number < len(stretches := self._course.plan.stretches):  # there may be more of them meanwhile
+            self._operation = self._draws.operation(number, stretches[number].mix)
             self._work(number)
             number += 1
         self._give_up_backlog()
@@ -111,10 +128,6 @@ class Loop:
             row[cells.HEARTBEAT] = time.monotonic_ns()
             if self._acked(key):
                 self._lane.scrub(key)
-
-    def follow(self, plan: Plan) -> None:
-        """Go on along another plan, which is the same up to a moment to come. Any thread may call."""
-        self._plan = plan
 
     def _work(self, number: int) -> None:
         row, do, operation, now = self._row, self._do, self._operation, time.monotonic_ns
@@ -131,19 +144,19 @@ class Loop:
         """Yield once for each operation of a stretch to start now: how late it starts, in nanoseconds."""
         return self._closed(number) if self._starts is None else self._open(number, self._starts)
 
-    def _end_ns(self, number: int) -> int:
-        return self._control[_LOAD_START] + self._plan.stretches[number].end_ns
+    def _end_ns(self, plan: Plan, number: int) -> int:
+        return self._control[_LOAD_START] + plan.stretches[number].end_ns
 
     def _closed(self, number: int) -> Iterator[int]:
-        plan, load_ns = self._plan, self._control[_LOAD_START]
-        stretch, changing, end_ns = plan.stretches[number], not plan.ramp.is_steady, self._end_ns(number)
+        plan, load_ns = self._course.plan, self._control[_LOAD_START]
+        stretch, changing, end_ns = plan.stretches[number], not plan.ramp.is_steady, self._end_ns(plan, number)
         think_ns = stretch.think_ns
         spread_ns = think_ns * self._place // plan.pool.lanes  # so that they do not all begin at once
         due_ns = min(load_ns + stretch.begin_ns + spread_ns, end_ns)
-        while (now_ns := self._sleep_until(due_ns)) and now_ns < end_ns:
-            if self._plan is not plan:
-                plan, end_ns = self._plan, self._end_ns(number)
-                changing = not plan.ramp.is_steady
+        while (now_ns := self._sleep_until(due_ns, plan)) and now_ns < end_ns:
+            if self._course.plan is not plan:
+                plan = self._course.plan
+                changing, end_ns = not plan.ramp.is_steady, self._end_ns(plan, number)
             if changing:
                 due_ns = load_ns + plan.ramp.reaches_ns(self._place + 0.5, now_ns - load_ns)
             due_ns = min(due_ns, end_ns)
@@ -153,13 +166,13 @@ class Loop:
             due_ns = min(time.monotonic_ns() + think_ns, end_ns) if think_ns else 0
 
     def _open(self, number: int, starts: Starts) -> Iterator[int]:
-        row, max_late_ns = self._row, self._max_late_ns
-        plan, end_ns = self._plan, self._end_ns(number)
-        start, due_ns = self._taken
-        while due_ns < end_ns and (now_ns := self._sleep_until(due_ns)):
-            if self._plan is not plan:  # what was to come may come earlier, or later
-                plan, end_ns = self._plan, self._end_ns(number)
-                due_ns = starts.due_ns(start)
+        row, max_late_ns, course = self._row, self._max_late_ns, self._course
+        plan, (start, _) = course.plan, self._taken
+        end_ns, due_ns = self._end_ns(plan, number), starts.due_ns(start)
+        while due_ns < end_ns and (now_ns := self._sleep_until(due_ns, plan)):
+            if course.plan is not plan:  # what was to come may come earlier, or later
+                plan = course.plan
+                end_ns, due_ns = self._end_ns(plan, number), starts.due_ns(start)
                 self._taken = start, due_ns
                 continue
             row[cells.NEXT_START] = start + 1
@@ -201,12 +214,12 @@ class Loop:
     def _charge(self, op: Op, late_ns: int) -> None:
         cells.observe(self._row, cells.LATENCY[_METRIC[op]], late_ns)
 
-    def _sleep_until(self, due_ns: int) -> int:
-        """Sleep until then, or until the plan changes, beating; return the time, 0 if nothing more is to start."""
-        control, plan = self._control, self._plan
+    def _sleep_until(self, due_ns: int, plan: Plan | None = None) -> int:
+        """Sleep until then, or until another plan than this is followed, beating; 0 if nothing more is to start."""
+        control, course = self._control, self._course
         while not control[_DRAIN]:
             now_ns = time.monotonic_ns()
-            if now_ns >= due_ns or self._plan is not plan:
+            if now_ns >= due_ns or course.plan is not plan is not None:
                 return now_ns
             self._row[cells.HEARTBEAT] = now_ns
             time.sleep(min(LONGEST_SLEEP_S, (due_ns - now_ns) / 1e9))

@@ -67,7 +67,7 @@ def make_lane(tmp_path, table, ledger, told):
         number = next(numbers)
         parts = {
             "number": number,
-            "row": table.row(number),
+            "row": table.row(number) if "row" not in changes else None,
             "control": table.control,
             "session": session,
             "names": content.names if content is not None else (),

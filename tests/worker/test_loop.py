@@ -16,12 +16,11 @@ from stressd.targets.protocol import Guarantees
 from stressd.worker import cells
 from stressd.worker import lane as lane_module
 from stressd.worker import loop as loop_module
-from stressd.worker.loop import CHARGED_MOST, Loop, Starts, lane_thread
+from stressd.worker.loop import CHARGED_MOST, Course, Loop, Starts, lane_thread
 from stressd.workload.distribution import KeySpace, key_stream
 from stressd.workload.operation import Draws, SaveKeys
 from stressd.workload.pacer import EvenSpacing, Pacer
 from stressd.workload.plan import plan_of
-from stressd.workload.ramp import Ramp
 
 SECOND_NS = 10**9
 IDLE = NoopTarget().open()
@@ -33,17 +32,22 @@ def pool_of(**changes):
 
 
 def evenly(rate, stripe=0, stripes=1):
-    return Pacer(Ramp.steady(rate), EvenSpacing(), stripe, stripes)
+    return Course(plan_of(pool_of(rate=rate)), lambda plan: Pacer(plan.ramp, EvenSpacing(), stripe, stripes))
+
+
+def course_of(pool, phases=()):
+    return Course(plan_of(pool, phases), lambda plan: plan.pacer(7))
 
 
 @pytest.fixture
 def make_loop():
-    def make(lane, pool=None, starts=None, missed=range(0), phases=(), place=0):
-        plan, ledger = plan_of(pool or pool_of(), phases), lane.parts.ledger
+    def make(lane, pool=None, starts=None, missed=range(0), course=None, place=0):
+        course, ledger = course or course_of(pool or pool_of()), lane.parts.ledger
+        plan = course.plan
         keys = key_stream(plan.pool.keys, KeySpace([range(KEYS)], 7, ledger.acked), 7, lane.parts.number, 4)
         draws = Draws(keys, 7, lane.parts.number, ledger.acked)
         save_keys = SaveKeys((key, ledger.acked(key)) for key in lane.parts.own_keys)
-        return Loop(lane, plan, draws, save_keys, place, None if starts is None else lambda: (starts, missed))
+        return Loop(lane, course, draws, save_keys, place, None if starts is None else lambda: (starts, missed))
 
     return make
 
@@ -309,8 +313,14 @@ class Clock:
     def __init__(self, control, end_s):
         self._thread = threading.get_ident()
         self.now_ns, self.began_ns, self._control, self._end_ns = SECOND_NS, SECOND_NS, control, int(end_s * 1e9)
+        self.looks, self.at_look = 0, {}  # what happens just before somebody looks for the so-manieth time
+
+    def look(self):
+        self.looks += 1
+        self.at_look.pop(self.looks, lambda: None)()
 
     def monotonic_ns(self):
+        self.look()
         return self.now_ns if threading.get_ident() == self._thread else time.monotonic_ns()
 
     def sleep(self, seconds):
@@ -324,6 +334,19 @@ class Clock:
     @property
     def elapsed_s(self):
         return (self.now_ns - self.began_ns) / SECOND_NS
+
+
+class Watched(Course):
+    """A course that lets the clock know before anybody looks at it."""
+
+    def __init__(self, clock, *given):
+        self.clock = clock
+        super().__init__(*given)
+
+    def __getattribute__(self, name):
+        if name in ("plan", "pacer"):
+            self.clock.look()
+        return super().__getattribute__(name)
 
 
 class Taking:
@@ -345,23 +368,38 @@ class Taking:
 
 
 @pytest.fixture
-def simulate(monkeypatch, make_lane, make_loop, control):
-    """Run one lane of a pool in a time of its own; return its session."""
+def simulate(monkeypatch, make_lane, make_loop, control, table):
+    """Run one lane of a pool in a time of its own; return its session. `change` is a look and a pool.
 
-    def run(pool, end_s, takes_s=lambda elapsed_s: 0.001, phases=(), place=0):
+    A look is one at the clock or at the course: the change comes just before that one.
+    """
+
+    def run(pool, end_s, takes_s=lambda elapsed_s: 0.001, phases=(), place=0, change=None):
         clock = Clock(control, end_s)
         monkeypatch.setattr(loop_module, "time", clock)
         monkeypatch.setattr(lane_module, "_now", clock.monotonic_ns)
         control[Control.LOAD_START_NS], control[Control.DRAIN] = clock.began_ns, 0
         session = Taking(clock, takes_s)
-        lane = make_lane(session, None, own=range(KEYS))
-        starts = Starts(plan_of(pool, phases).pacer(7), clock.began_ns, 0) if pool.rate is not None else None
-        loop = make_loop(lane, pool, starts, phases=phases, place=place)
+        lane = make_lane(session, None, own=range(KEYS), number=0, row=table.row(0))
+        course = Watched(clock, plan_of(pool, phases), lambda plan: plan.pacer(7))
+
+        def follow():
+            at_ns = round((clock.elapsed_s + AHEAD_S) * SECOND_NS)
+            course.follow(course.plan.changed(at_ns, change[1]))
+
+        if change is not None:
+            clock.at_look[change[0]] = follow
+        starts = Starts(course, clock.began_ns, 0) if pool.rate is not None else None
+        loop = make_loop(lane, pool, starts, course=course, place=place)
         loop._acked = lambda key: clock.elapsed_s < end_s  # no last look
         loop.run()
+        session.plan = course.plan
         return session
 
     return run
+
+
+AHEAD_S = 0.5
 
 
 def arithmetic(rate, count, stall_from_s, stall_s, takes_s=0.001):
@@ -414,6 +452,27 @@ def test_stages_ramp_the_rate(simulate):
     begun = np.array([at_s for _, at_s in session.calls])
     assert [(begun < at_s).sum() for at_s in (5, 10, 20)] == pytest.approx([50, 200, 600], abs=1)
     assert np.diff(begun)[-100:] == pytest.approx(1 / 40, abs=1e-6)
+
+
+@pytest.mark.parametrize("rates", [(4, 40), (40, 4), (0, 20), (20, 0)])
+def test_a_change_that_comes_at_any_moment_is_followed_from_its_own_on(simulate, rates):
+    """At work, between two operations, before it sleeps, before it has begun."""
+    before, after = (pool_of(rate=rate, mix=Mix(read=1)) for rate in rates)
+    for look in range(2, 150):
+        session = simulate(before, 10, lambda elapsed_s: 1e-9, change=(look, after))
+        pacer = session.plan.pacer(7)
+        meant = [pacer.offset_ns(number) / SECOND_NS for number in range(pacer.due(9_999_000_000))]
+        assert len(session.plan.stretches) == 2, "it was told of it"
+        assert [at_s for _, at_s in session.calls if at_s < 9.999] == pytest.approx(meant, abs=1e-6), look
+
+
+def test_a_closed_pool_follows_a_change_that_comes_at_any_moment(simulate):
+    before, after = (pool_of(think_time_s=think_s, mix=Mix(read=1)) for think_s in (1.0, 0.1))
+    for look in range(2, 80):
+        session = simulate(before, 10, lambda elapsed_s: 1e-9, change=(look, after))
+        changed_s = session.plan.stretches[1].begin_ns / SECOND_NS
+        gaps = np.diff([at_s for _, at_s in session.calls if at_s >= changed_s])
+        assert gaps == pytest.approx(0.1, abs=1e-6), look
 
 
 PHASES = (
