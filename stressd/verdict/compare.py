@@ -79,6 +79,11 @@ class Change:
         return change >= line and least > (0 if change - least <= line else line)
 
     @property
+    def is_sure(self) -> bool:
+        """Whether there is an interval that it surely lies in."""
+        return self.low is not None
+
+    @property
     def in_doubt(self) -> bool:
         """Whether it may have crossed its line, and may not."""
         if self.line is None or self.regressed or self.low is None or self.high is None:
@@ -105,7 +110,11 @@ class Comparison:
     @property
     def regressions(self) -> list[str]:
         """What got worse of what was asked about, a line each; empty where nothing did."""
-        crossed = [f"{each.metric} {growth(each.change)}: over {each.line}" for each in self.changes if each.regressed]
+        crossed = [
+            f"{each.metric} {growth(each.change)}: over {each.line}{'' if each.is_sure else ', by one figure a run'}"
+            for each in self.changes
+            if each.regressed
+        ]
         return [*crossed, *(f"{line.metric}: B has none" for line in self.gone), *self.worse_verdicts]
 
     @property
@@ -168,8 +177,8 @@ def _load(report: Json) -> Any:
 
 
 def _is_shown(name: str) -> bool:
-    """Whether a metric is worth a row where no line names it."""
-    return not (".latency." in name or name.endswith((".p90", ".p95", ".p999", ".max")))
+    """Whether a metric is worth a row where no line names it; an operation's share of the rate is the draw's."""
+    return not (".latency." in name or name.endswith((".p90", ".p95", ".p999", ".max", ".rate")))
 
 
 # --- How far a metric went -------------------------------------------------------------------------
@@ -201,7 +210,8 @@ def _changes(
     """Yield a change for each line of a metric, and one for each that is shown anyway."""
     for name in (name for name in old if name in new):
         mine: list[Line | None] = [line for line in lines if line.metric == name]
-        if mine or _is_shown(name):
+        happened = old[name].value or new[name].value
+        if mine or (happened and _is_shown(name)):
             yield from (_change(name, old[name], new[name], host, line) for line in mine or [None])
 
 

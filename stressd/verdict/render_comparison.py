@@ -53,7 +53,8 @@ def _table(found: Comparison, say: Any) -> Table:
 def _mark(change: Change) -> str:
     if change.regressed:
         return "REGRESSED"
-    return "cannot tell" if change.in_doubt else change.outcome if _interval(change) else ""
+    unsure = change.in_doubt or change.outcome == "unsure"
+    return "" if not _interval(change) else "cannot tell" if unsure else change.outcome
 
 
 def _notes(found: Comparison) -> list[str]:

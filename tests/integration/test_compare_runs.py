@@ -82,8 +82,9 @@ def test_a_slow_down_is_found_and_an_equal_run_is_not_accused(tmp_path):
 
 def told(completed):
     assert completed.returncode in (0, 1, 4), completed.stderr
-    changes = json.loads(completed.stdout)["changes"]
-    return ", ".join(f"{each['metric']} {each['change']:+.1%}" for each in changes if each["line"])
+    found = json.loads(completed.stdout)
+    changes = ", ".join(f"{each['metric']} {each['change']:+.1%}" for each in found["changes"] if each["line"])
+    return f"{changes} of {min(found['points'])} seconds"
 
 
 def test_a_file_that_is_no_report_and_a_metric_that_is_none_are_refused(tmp_path):

@@ -158,7 +158,7 @@ def test_few_ticks_have_no_interval_and_that_shows(run, run_seed):
     assert (change.low, change.high, change.outcome) == (None, None, "unsure")
     after["operations"]["save"]["service_seconds"]["p50"] *= 2
     (told,) = compare(before, after, [parse_line("save.p50>+10%")]).regressions
-    assert told.startswith("save.p50 +100.0%"), "one figure alone is still held to its line"
+    assert told == "save.p50 +100.0%: over save.p50>+10%, by one figure a run", "which is held to its line, too"
 
 
 def test_what_is_too_short_for_any_line_is_no_success(run, run_seed):
