@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 SAMPLE_EVERY_S: Final = 1.0
 SAMPLE_LONG_RUNS_EVERY_S: Final = 10.0
+LOOK_AT_MEMORY_EVERY_S: Final = 0.2
 LONG_RUN_S: Final = 3600.0
 JUDGE_EVERY_S: Final = 5.0
 FOOTPRINT_EVERY_S: Final = 10.0
@@ -98,6 +99,7 @@ class Watch:
         self._rolling = Rolling(founded.scenario, ROLLING_S) if self._judged_s is not None else None
         self._objectives = Objectives(founded.scenario.slo, self._judged_s)
         self._usage: tuple[float, TreeUsage] | None = None  # the sample before
+        self._resident_bytes: list[int] = []  # since the sample before
         self._samples = 0
         self._failed_in_a_row = 0
         self._verdict: str | None = None
@@ -203,8 +205,12 @@ class Watch:
         )
 
     def _watch(self) -> None:
-        while not self._stopping.wait(self._wait_s()):
-            self._look()
+        sample_at_s = time.monotonic()
+        while not self._stopping.wait(LOOK_AT_MEMORY_EVERY_S):
+            self._resident_bytes.append(self._tree.resident_bytes())
+            if time.monotonic() >= sample_at_s:
+                self._look()
+                sample_at_s += max(self._wait_s(), time.monotonic() - sample_at_s)
         self._look()
 
     def _wait_s(self) -> float:
@@ -224,16 +230,22 @@ class Watch:
         now_s, snapshot = time.monotonic(), self._table.snapshot()
         supervisor = self._run.supervisor
         usage = self._tree.sample(supervisor.pids if supervisor is not None else ())
+        looks, self._resident_bytes = self._resident_bytes or [usage.rss_bytes], []
         self._recent.append((now_s, snapshot))
         processes = self._processes(now_s, usage)
-        self._take_tick(now_s, snapshot, usage, processes)
+        self._take_tick(now_s, snapshot, usage, processes, sum(looks) // len(looks))
         self._export(now_s, usage)
         self._judge(now_s)
         self.status = self._status(snapshot, usage, processes)
         self._show(self.status)
 
     def _take_tick(
-        self, now_s: float, snapshot: Snapshot, usage: TreeUsage, processes: Sequence[ProcessStatus]
+        self,
+        now_s: float,
+        snapshot: Snapshot,
+        usage: TreeUsage,
+        processes: Sequence[ProcessStatus],
+        rss_bytes: int,
     ) -> None:
         run, supervisor = self._run, self._run.supervisor
         if run.load_start_s is None or supervisor is None or run.load_end_s is not None:
@@ -253,6 +265,7 @@ class Watch:
                     usage,
                     at_s=at_s,
                     duration_s=now_s - last_s,
+                    rss_bytes=rss_bytes,
                     cpu_s=cpu_s - last_cpu_s,
                     workers=sum(slot.state == "running" for slot in supervisor.slots),
                     fault=fault,

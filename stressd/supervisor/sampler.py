@@ -21,13 +21,18 @@ def tick(
     *,
     at_s: float,
     duration_s: float,
+    rss_bytes: int,
     cpu_s: float,
     workers: int,
     fault: bool,
     pace: Pace,
     machine: MachineUse,
 ) -> Tick:
-    """Make one sample: `window` and `pace` are what was counted in these seconds, `cpu_s` what the tree used."""
+    """Make one sample: `window` and `pace` are what was counted in these seconds, `cpu_s` what the tree used.
+
+    `rss_bytes` is the mean of these seconds: a heap that is given back every few seconds is a saw, and one look
+    a second meets its teeth at the same place for a while, and then at another.
+    """
     histograms = [window.histogram("operation_service_seconds", *pair) for pair in CLASSES]
     quantiles = [quantiles_s(counts, (0.5, 0.99)) for counts in histograms]
     outcomes = {
@@ -44,7 +49,7 @@ def tick(
         attempts=sum(outcomes.values()) - outcomes["injected"],
         errors=outcomes["error"] + outcomes["timeout"],
         injected=outcomes["injected"],
-        rss_bytes=usage.rss_bytes,
+        rss_bytes=rss_bytes,
         pss_bytes=usage.pss_bytes,
         arrow_bytes=arrow_bytes,
         cpu_s=max(0.0, cpu_s),

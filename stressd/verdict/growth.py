@@ -14,7 +14,8 @@ _WARMUP_SHARE: Final = 1 / 3
 _CONFIDENCE: Final = 0.90  # pass and fail each look at one end: 5 % on that side
 _LEAST_S: Final = 30.0
 _LEAST_TICKS: Final = 20
-_BATCHES: Final = (30, 60)
+_BATCH_TICKS: Final = 5  # workers give back free heap every five seconds: each batch has a whole tooth of that saw
+_BATCHES: Final = (12, 60)
 _LONG_RUN_S: Final = 600.0
 _HOUR_S: Final = 3600.0
 _WORTH_A_WORD_MB: Final = 5.0
@@ -45,7 +46,7 @@ def memory_growth(ticks: Sequence[Tick], load_s: float, warmup_s: float) -> Meas
 
 def _growth_mb(ticks: Sequence[Tick], size: Callable[[Tick], int], per_s: float) -> Estimate:
     few, many = _BATCHES
-    batches = min(many, max(few, len(ticks) // 4))
+    batches = min(many, max(few, len(ticks) // _BATCH_TICKS))
     at_s, medians = batch_medians([tick.at_s for tick in ticks], [size(tick) for tick in ticks], batches)
     return theil_sen(at_s, medians, _CONFIDENCE).scaled(per_s / MB)
 

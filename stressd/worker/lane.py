@@ -324,12 +324,13 @@ class Lane:
 
     def _judged(self, key: int, note: tuple[int, int], frames: Frames | None, full: bool, began_ns: int) -> Judgement:
         row, judge = self._row, self._judge
-        cells_ns, cells_cpu_ns = judge.cells_ns, judge.cells_cpu_ns
+        before_ns, before_cpu_ns = judge.cells_ns
         judged = judge.after(key, note, frames, full)
         ended = _now()
-        if in_cells_ns := judge.cells_ns - cells_ns:
+        cells_ns, cells_cpu_ns = judge.cells_ns
+        if in_cells_ns := cells_ns - before_ns:
             row[cells.CHECK_NS["cells"]] += in_cells_ns
-            row[cells.CELLS_CPU_NS] += judge.cells_cpu_ns - cells_cpu_ns
+            row[cells.CELLS_CPU_NS] += cells_cpu_ns - before_cpu_ns
         row[cells.CHECK_NS["stamps"]] += ended - began_ns - in_cells_ns
         if not judged.suspect:
             return judged

@@ -109,9 +109,27 @@ def _sum_as_they_lie(parts: Sequence[Any], kinds: Sequence[Kind], seed: int) -> 
         lies_as = _LIES_AS.get(kind)
         if type(values) is np.ndarray and values.dtype is lies_as and values.flags.c_contiguous:
             update(values)  # type: ignore[arg-type]  # an array is a buffer, whatever its stubs say
+        elif (as_it_lies := _AS_IT_LIES.get(kind)) is not None and (buffers := as_it_lies(values)) is not None:
+            for buffer in buffers:
+                update(buffer)
         else:
             _add(update, values, kind)
     return hasher.intdigest()
+
+
+def _instants_as_they_lie(values: Any) -> Buffers | None:
+    """Return the microseconds of pandas' own column of them, which it would take 15 µs to hand out as numpy's."""
+    us = getattr(values, "asi8", None) if type(values) is _DATETIMES and values.unit == "us" else None
+    return (us,) if us is not None and us.flags.c_contiguous else None
+
+
+def _lists_as_they_lie(values: Any) -> Buffers | None:
+    """Return what `_plain_ints` does, without a look at the type of each list: other types have other bytes."""
+    lists = values.tolist() if type(values) is np.ndarray else ()
+    try:
+        return (_END.join(lists), _END) if lists and lists[0].dtype is _INT64 else None
+    except (AttributeError, TypeError, ValueError, BufferError):
+        return None
 
 
 def _add(update: Callable[[Any], None], values: Any, kind: Kind) -> None:
@@ -217,6 +235,10 @@ _INT64: Final = np.dtype(np.int64)
 _END: Final = np.int64(END_OF_LIST).tobytes()
 _DTYPE: Final = attrgetter("dtype")
 _LIES_AS: Final[dict[Kind, Any]] = {"int": _INT64, "bool": np.dtype(np.bool_), "float": np.dtype(np.float64)}
+_AS_IT_LIES: Final[dict[Kind, Callable[[Any], Buffers | None]]] = {
+    "instant": _instants_as_they_lie,
+    "ints": _lists_as_they_lie,
+}
 _PLAIN: Final[dict[tuple[Kind, Any], Callable[[NDArray[Any]], Buffers | None]]] = {
     ("int", _INT64): _plain_int,
     ("bool", np.dtype(np.bool_)): _plain_bool,

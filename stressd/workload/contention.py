@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from stressd.workload.frames import Content
+from stressd.workload.frames import Content, size_of
 from stressd.workload.inspection import Finding, Inspector
 from stressd.workload.judge import CONFIRM_PAUSES_S, RIGHT, Judgement
 from stressd.workload.ledger import ACKED, COMMIT, INTENT, SLOT_CELLS, Ledger, Outcome
@@ -60,7 +60,7 @@ Reread = Callable[[], Shown | None]
 
 
 class ContendedJudge:
-    """Judges one lane's reads and saves of contended keys. For one thread. `cells_ns`: spent on comparing cells so far.
+    """Judges one lane's reads and saves of contended keys. For one thread.
 
     Keys are those of the ledger, from 0; `first_key` is what the content and the group's name call the first one.
     """
@@ -72,7 +72,11 @@ class ContendedJudge:
         self._writers = ledger.writers
         self._stride = SLOT_CELLS * ledger.writers
         self._inspector = Inspector(content)
-        self.cells_ns = 0
+
+    @property
+    def cells_ns(self) -> int:
+        """The time spent on comparing cells so far."""
+        return self._inspector.cells_ns
 
     def version(self, seq: int, writer: int) -> int:
         """Return the number of the content that a save holds."""
@@ -108,25 +112,14 @@ class ContendedJudge:
 
     def _fast(self, key: int, intents: list[int], frames: Mapping[str, Any], full: bool) -> Judgement | None:
         """Return the judgement if all names are right and of one begun save; None asks for a closer look."""
-        inspector, content, own_key = self._inspector, self._content, self._first_key + key
-        version = inspector.seq_of(frames.get(content.names[0]), content.names[0])
-        if version is None or not self._begun(version, intents):
+        inspector, own_key = self._inspector, self._first_key + key
+        stamps = inspector.stamps(frames)
+        if stamps is None or not self._begun(version := inspector.seq_of(stamps), intents):
             return None
-        shapes = content.shapes(own_key, version)
-        compared = 0
-        for name in content.names:
-            frame = frames.get(name)
-            total = inspector.glance(frame, name, own_key, version, shapes[name].rows, full)
-            if total is None:
-                return None
-            if full:
-                started = time.perf_counter_ns()
-                right = inspector.cells_right(frame, name, own_key, version, total)  # type: ignore[arg-type]  # glance saw a frame
-                self.cells_ns += time.perf_counter_ns() - started
-                if not right:
-                    return None
-                compared += shapes[name].rows * len(content.layouts[name].columns)
-        return self._sized(own_key, version)._replace(cells=compared)
+        if not inspector.right(frames, stamps, own_key, version, full):
+            return None
+        found = self._sized(own_key, version)
+        return found if full else found._replace(cells=0)
 
     def _slow(self, key: int, intents: list[int], frames: Mapping[str, Any]) -> Judgement:
         findings = {name: self._examined(key, name, intents, frames) for name in self._content.names if name in frames}
@@ -166,9 +159,7 @@ class ContendedJudge:
         return f"save {seq} of writer {writer}"
 
     def _sized(self, own_key: int, version: int) -> Judgement:
-        shapes = self._content.shapes(own_key, version).values()
-        rows, payload_bytes = sum(shape.rows for shape in shapes), sum(shape.payload_bytes for shape in shapes)
-        return Judgement(seq=version, newest=version, rows=rows, payload_bytes=payload_bytes)
+        return Judgement(None, False, version, version, *size_of(self._content, self._content.shapes(own_key, version)))
 
     # --- Its order -------------------------------------------------------------------------------
 

@@ -41,6 +41,14 @@ class Shape(NamedTuple):
     payload_bytes: int
 
 
+class Size(NamedTuple):
+    """How big frames are together: rows, bytes of their payload in canonical form, and its cells."""
+
+    rows: int
+    payload_bytes: int
+    cells: int
+
+
 class Made(NamedTuple):
     """The frames of one save, fresh, the caller's own; rows and payload bytes of all of them, and their common sum."""
 
@@ -85,6 +93,16 @@ class Content(Protocol):
     def sum_seed(self, frame: Identity) -> int:
         """Return the seed of the frame's sum: 64 bits, unsigned."""
         ...
+
+
+def size_of(content: Content, shapes: Mapping[str, Shape]) -> Size:
+    """Return how big the frames of these shapes are together."""
+    rows = payload_bytes = compared = 0
+    for name, shape in shapes.items():
+        rows += shape.rows
+        payload_bytes += shape.payload_bytes
+        compared += shape.rows * len(content.layouts[name].columns)
+    return Size(rows, payload_bytes, compared)
 
 
 def signed(total: int) -> int:

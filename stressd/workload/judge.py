@@ -40,7 +40,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from stressd.targets.protocol import Guarantees
-from stressd.workload.frames import Content, names_total
+from stressd.workload.frames import Content, names_total, size_of
 from stressd.workload.inspection import WINDOW_BEFORE, Finding, Inspector
 from stressd.workload.ledger import ACKED, COMMIT, FAILED, KEY_CELLS, MASK, SLOT_CELLS, SUM, Ledger, Outcome
 
@@ -83,8 +83,7 @@ RIGHT: Final = Judgement()
 class Judge:
     """Judges one lane's reads. For one thread. Without content (a target that stores nothing) only the ledger is read.
 
-    `owned` are the keys that this lane saves. `cells_ns` is the time spent on comparing cells so far, `cells_cpu_ns`
-    the processor time of it.
+    `owned` are the keys that this lane saves.
     """
 
     def __init__(
@@ -98,8 +97,6 @@ class Judge:
     ) -> None:
         if ledger.writers != 1:
             raise ValueError(f"{ledger.path}: {ledger.writers} writers a key; the judge knows keys of one writer")
-        self.cells_ns = 0
-        self.cells_cpu_ns = 0
         self._ledger = ledger
         self._slots, self._marks = ledger.slots, ledger.marks
         self._content = content
@@ -117,6 +114,12 @@ class Judge:
             "bounded": self._before_bounded,
             "eventual": self._before_eventual,
         }[guarantees.reads]
+
+    @property
+    def cells_ns(self) -> tuple[int, int]:
+        """The time spent on comparing cells so far, and the processor time of it."""
+        inspector = self._inspector
+        return (inspector.cells_ns, inspector.cells_cpu_ns) if inspector is not None else (0, 0)
 
     # --- Before the read: what it is held to -----------------------------------------------------
 
@@ -166,29 +169,15 @@ class Judge:
 
     def _fast(self, key: int, intent: int, frames: Mapping[str, Any], full: bool) -> Judgement | None:
         """Return the judgement if all names are right and of one begun save; None asks for a closer look."""
-        inspector, content, names = self._inspector, self._content, self._names
+        inspector, content = self._inspector, self._content
         assert inspector is not None and content is not None  # noqa: S101, PT018 - for the type checker
-        seq = inspector.seq_of(frames.get(names[0]), names[0])
-        if seq is None or not 0 < seq <= intent:
+        stamps = inspector.stamps(frames)
+        if stamps is None or not 0 < (seq := inspector.seq_of(stamps)) <= intent:
             return None
-        shapes = content.shapes(key, seq)
-        rows = payload_bytes = compared = 0
-        for name in names:
-            frame, shape = frames.get(name), shapes[name]
-            total = inspector.glance(frame, name, key, seq, shape.rows, full)
-            if total is None:
-                return None
-            if full:
-                started, started_cpu = time.perf_counter_ns(), time.thread_time_ns()
-                right = inspector.cells_right(frame, name, key, seq, total)  # type: ignore[arg-type]  # glance saw a frame
-                self.cells_cpu_ns += time.thread_time_ns() - started_cpu
-                self.cells_ns += time.perf_counter_ns() - started
-                if not right:
-                    return None
-                compared += shape.rows * len(content.layouts[name].columns)
-            rows += shape.rows
-            payload_bytes += shape.payload_bytes
-        return Judgement(None, False, seq, seq, rows, payload_bytes, compared)
+        if not inspector.right(frames, stamps, key, seq, full):
+            return None
+        rows, payload_bytes, compared = size_of(content, content.shapes(key, seq))
+        return Judgement(None, False, seq, seq, rows, payload_bytes, compared if full else 0)
 
     def _slow(self, key: int, intent: int, frames: Mapping[str, Any]) -> Judgement:
         findings = {name: self._examined(key, name, intent, frames) for name in self._names}
@@ -221,13 +210,7 @@ class Judge:
     def _measured(self, key: int, seqs: Mapping[str, int]) -> Judgement:
         assert self._content is not None  # noqa: S101 - for the type checker
         shapes = {name: self._content.shapes(key, seq)[name] for name, seq in seqs.items()}
-        return Judgement(
-            seq=min(seqs.values()),
-            newest=max(seqs.values()),
-            rows=sum(shape.rows for shape in shapes.values()),
-            payload_bytes=sum(shape.payload_bytes for shape in shapes.values()),
-            cells=sum(shape.rows * len(self._content.layouts[name].columns) for name, shape in shapes.items()),
-        )
+        return Judgement(None, False, min(seqs.values()), max(seqs.values()), *size_of(self._content, shapes))
 
     def acknowledged(self, key: int, seq: int, commit: int | None) -> Judgement:
         """Judge the commit number that a save was acknowledged with, before the ledger has it: a key's numbers grow."""

@@ -30,8 +30,10 @@ def test_the_tree_is_this_process_and_all_below_it(eater):
     assert 60_000_000 < one.pss_bytes <= one.rss_bytes
     assert one.fds >= 3
     assert usage.rss_bytes > one.rss_bytes
+    assert tree.resident_bytes() == pytest.approx(usage.rss_bytes, rel=0.1), "the same, between two samples"
     eater.kill()
     eater.wait(PATIENCE_S)
+    assert tree.resident_bytes() < usage.rss_bytes - 50_000_000, "of what has ended nothing is left"
     assert not tree.sample([eater.pid]).by_pid
 
 

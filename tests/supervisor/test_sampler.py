@@ -101,7 +101,7 @@ def test_a_tick_is_what_was_counted_in_its_window(tmp_path):
     usage = TreeUsage(rss_bytes=10, pss_bytes=9, cpu_s=0, by_pid={})
     machine = MachineUse(idle=0.3, others=0.5)
     facts = {"at_s": 3.0, "duration_s": 1.0, "cpu_s": -0.5, "workers": 1, "fault": False, "pace": Pace(9, 8, 2)}
-    facts["machine"] = machine
+    facts |= {"machine": machine, "rss_bytes": 10}
     one = tick(table.snapshot() - before, 8, usage, **facts)
     assert (one.idle, one.others) == (0.3, 0.5)
     assert (one.offered, one.begun, one.late) == (9, 8, 2)

@@ -100,7 +100,8 @@ def memory_ticks(seed, kind, growth_mb=0.0, seconds=180):
     """A process tree whose memory grows by `growth_mb` over the run, steadily, beside what its `kind` does anyway.
 
     Kinds: flat, noisy, saw (collected every 15 s), filling (a cache that fills in the warm-up), step (in the warm-up),
-    restart (a worker dies half-way and its replacement has its size again after ten seconds).
+    restart (a worker dies half-way and its replacement has its size again after ten seconds), heap (as real workers'
+    heaps: given back every 5 s, wandering for ten).
     """
     rng = np.random.default_rng(seed)
     at = np.arange(seconds)
@@ -112,11 +113,20 @@ def memory_ticks(seed, kind, growth_mb=0.0, seconds=180):
         "filling": 150 * np.minimum(1, at / (0.15 * seconds)),
         "step": np.where(at > rng.uniform(0, 0.18) * seconds, 40, 0),
         "restart": _restart(at, rng.uniform(0.3, 0.8) * seconds),
+        "heap": _heap(rng, at),
     }[kind]
     return [tick(float(s + 1), rss_bytes=round((size[s] + beside[s]) * MB)) for s in range(seconds)]
 
 
-MEMORY_KINDS = ("flat", "noisy", "saw", "filling", "step", "restart")
+MEMORY_KINDS = ("flat", "noisy", "saw", "filling", "step", "restart", "heap")
+
+
+def _heap(rng, at):
+    keep = np.exp(-1 / 10)
+    wandering = [rng.normal(0, 2.5)]
+    for kick in rng.normal(0, 2.5 * np.sqrt(1 - keep**2), len(at) - 1):
+        wandering.append(keep * wandering[-1] + kick)
+    return np.array(wandering) + rng.normal(0, 2, len(at)) + 6 * ((at + rng.integers(5)) % 5) / 5
 
 
 def _restart(at, died_at):

@@ -73,7 +73,8 @@ def test_beyond_ten_minutes_growth_counts_per_hour(growth):
 
 
 def test_a_wild_series_near_the_line_is_inconclusive(growth):
-    assert decided("memory_growth", growth(20 * SHARE + noise(30))) is Outcome.INCONCLUSIVE
+    outcomes = [decided("memory_growth", growth(20 * SHARE + noise(30, seed))) for seed in range(20)]
+    assert outcomes.count(Outcome.INCONCLUSIVE) >= 15  # on the line: some chance for either call is in the nature of it
 
 
 def test_a_short_run_says_how_long_it_would_take(made):

@@ -390,9 +390,10 @@ def test_what_checks_take_is_counted_once_and_by_its_name(make_lane, table, monk
 
     def looks(*arguments):
         clock[0] += 100
-        cells_ns = judge.cells_ns + 60
+        inspector = judge._inspector
+        cells_ns = inspector.cells_ns + 60
         judged = after(*arguments)
-        judge.cells_ns = cells_ns
+        inspector.cells_ns = cells_ns
         return judged
 
     def fetches(*arguments):

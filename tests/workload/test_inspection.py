@@ -44,8 +44,10 @@ def content(request, movie_content, random_content):
 
 
 def passes(inspector, content, frame, name, seq=SEQ):
-    total = inspector.glance(frame, name, KEY, seq, content.shapes(KEY, SEQ)[name].rows, full=True)
-    return total is not None and inspector.cells_right(frame, name, KEY, seq, total)
+    """Whether all frames of a save pass, this one in the place of its own."""
+    frames = {each: content.frame(KEY, each, SEQ) for each in content.names} | {name: frame}
+    stamps = inspector.stamps(frames)
+    return stamps is not None and inspector.right(frames, stamps, KEY, seq, full=True)
 
 
 @pytest.mark.parametrize("laid", LAID)
