@@ -11,7 +11,7 @@ from stressd.supervisor.resources import MachineUse, TreeUsage
 from stressd.verdict.evidence import Tick
 from stressd.workload.offer import Pace
 
-CAPACITY: Final = 7_200  # two hours of seconds; then two neighbours become one, again and again
+CAPACITY: Final = 1_800  # half an hour of seconds; then two neighbours become one, again and again
 
 
 def tick(
@@ -66,10 +66,14 @@ def tick(
 
 
 class TickRing:
-    """The ticks of a load, however long: when it is full, neighbours are merged and the whole is half as long again."""
+    """The ticks of a load, however long: when it is full, neighbours are merged and the whole is half as long again.
+
+    Their memory is taken at the start, so that the daemon does not grow while the ring fills.
+    """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
+        self._room = [_placeholder(number) for number in range(1_000, 1_000 + capacity)]
         self._ticks: list[Tick] = []
         self._merge = 1
         self._pending: list[Tick] = []
@@ -79,6 +83,8 @@ class TickRing:
         self._pending.append(new)
         if len(self._pending) < self._merge:
             return
+        if self._room:
+            self._room.pop()
         self._ticks.append(_merged(self._pending))
         self._pending = []
         if len(self._ticks) >= self._capacity:
@@ -88,6 +94,17 @@ class TickRing:
     def ticks(self) -> Sequence[Tick]:
         """Return all, oldest first; the last may cover less time than the others."""
         return [*self._ticks, *([_merged(self._pending)] if self._pending else [])]
+
+
+def _placeholder(number: int) -> Tick:
+    """Return a tick as big as any: all its numbers are objects of their own."""
+    per_class = range(number, number + len(CLASSES))
+    values: dict[str, object] = {name: float(number) for name in Tick.__slots__}
+    values |= {
+        "counts": tuple(per_class),
+        **{name: tuple(map(float, per_class)) for name in ("busy_s", "p50_s", "p99_s")},
+    }
+    return Tick(**values)  # type: ignore[arg-type]
 
 
 def _merged(ticks: Sequence[Tick]) -> Tick:
