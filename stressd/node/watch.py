@@ -39,9 +39,9 @@ from stressd.workload.plan import Change
 log = logging.getLogger(__name__)
 
 SAMPLE_EVERY_S: Final = 1.0
-SAMPLE_LONG_RUNS_EVERY_S: Final = 10.0
 LOOK_AT_MEMORY_EVERY_S: Final = 0.2
-LONG_RUN_S: Final = 3600.0
+SHARES_EVERY_S: Final = 10.0  # of memory that processes share: 2 ms a process, too much for each second of a month ...
+SHARES_EACH_TIME_S: Final = 3600.0  # ... but not for a run's first hour
 JUDGE_EVERY_S: Final = 5.0
 FOOTPRINT_EVERY_S: Final = 10.0
 RECENT_SAMPLES: Final = 10
@@ -107,7 +107,7 @@ class Watch:
         self._recent: deque[tuple[float, Snapshot]] = deque(maxlen=RECENT_SAMPLES)
         self._offer = Offer(founded.scenario, founded.record.seed)
         self._last: tuple[float, Snapshot, float, Pace] | None = None  # when, what, processor time, starts
-        self._judged_at_s = self._footprint_at_s = 0.0
+        self._judged_at_s = self._footprint_at_s = self._shares_at_s = 0.0
         self._criteria: list[CriterionStatus] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
@@ -210,12 +210,8 @@ class Watch:
             self._resident_bytes.append(self._tree.resident_bytes())
             if time.monotonic() >= sample_at_s:
                 self._look()
-                sample_at_s += max(self._wait_s(), time.monotonic() - sample_at_s)
+                sample_at_s += max(SAMPLE_EVERY_S, time.monotonic() - sample_at_s)
         self._look()
-
-    def _wait_s(self) -> float:
-        long = self._run.load_start_s is not None and time.monotonic() - self._run.load_start_s > LONG_RUN_S
-        return SAMPLE_LONG_RUNS_EVERY_S if long else SAMPLE_EVERY_S
 
     def _look(self) -> None:
         try:
@@ -229,7 +225,9 @@ class Watch:
     def _sample(self) -> None:
         now_s, snapshot = time.monotonic(), self._table.snapshot()
         supervisor = self._run.supervisor
-        usage = self._tree.sample(supervisor.pids if supervisor is not None else ())
+        if shares := now_s - self._began_s < SHARES_EACH_TIME_S or now_s - self._shares_at_s >= SHARES_EVERY_S:
+            self._shares_at_s = now_s
+        usage = self._tree.sample(supervisor.pids if supervisor is not None else (), shares=shares)
         looks, self._resident_bytes = self._resident_bytes or [usage.rss_bytes], []
         self._recent.append((now_s, snapshot))
         processes = self._processes(now_s, usage)
