@@ -16,7 +16,7 @@ from stressd.targets.noop import NoopTarget
 from stressd.targets.protocol import Guarantees
 from stressd.worker.channel import Channel
 from stressd.worker.lane import Lane, LaneParts
-from stressd.worker.loop import Loop
+from stressd.worker.loop import Course, Loop
 from stressd.worker.recollection import Recollection
 from stressd.worker.trace import Trace
 from stressd.workload.distribution import KeySpace, key_stream
@@ -82,8 +82,9 @@ def reads(lane: Lane, operations: int) -> None:
 def looping(lane: Lane, mix: Mix, operations: int) -> Callable[[], None]:
     """Return a call of the lane's whole loop, draws and drain included, that ends after so many operations."""
     ledger, control = lane.parts.ledger, lane.parts.control
-    plan = plan_of(Pool(name="bench", mix=mix))
-    keys = key_stream(plan.pool.keys, KeySpace([lane.parts.own_keys], 1, ledger.acked), 1, 0, 1)
+    pool = Pool(name="bench", mix=mix)
+    course = Course(plan_of(pool), lambda plan: plan.pacer(1))
+    keys = key_stream(pool.keys, KeySpace([lane.parts.own_keys], 1, ledger.acked), 1, 0, 1)
     draws = Draws(keys, 1, 0)
     operation = draws.operation(0, mix)
     left = 0
@@ -102,7 +103,7 @@ def looping(lane: Lane, mix: Mix, operations: int) -> Callable[[], None]:
         left = operations
         control[Control.DRAIN], control[Control.LOAD_START_NS] = 0, 1
         save_keys = SaveKeys((key, ledger.acked(key)) for key in lane.parts.own_keys)
-        Loop(lane, plan, draws, save_keys, 0, None).run()
+        Loop(lane, course, draws, save_keys, 0, None).run()
 
     return run
 

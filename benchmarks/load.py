@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from stressd.metrics import OPS
 from stressd.stats.table import Table
 
 HELP_TIMES = 7
@@ -101,7 +102,8 @@ def first_operation_s() -> float:
 def operations(path: Path) -> int:
     if not path.exists() or not path.stat().st_size:
         return 0
-    return Table.open(str(path)).snapshot().total("operations_total")
+    snapshot = Table.open(str(path)).snapshot()
+    return sum(snapshot.total("operations_total", op, "ok") for op in OPS)
 
 
 if __name__ == "__main__":

@@ -195,6 +195,9 @@ class Writer:
         new = [(folder, parent) for folder, parent in folders if folder not in self._settled]
         for folder, _ in new:
             self._disk.make_folder(folder)
+            if folder == self._layout.data:
+                with contextlib.suppress(OSError):  # a hint, for the sake of speed
+                    self._disk.spread_folders(folder)
         for parent in dict.fromkeys(parent for _, parent in new):
             self._disk.sync_folder(parent)
         self._settled.update(folder for folder, _ in new)

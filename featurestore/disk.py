@@ -9,11 +9,15 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import struct
 
 _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602  # linux/fs.h, on most machines; elsewhere nobody listens
+_FLAGS = struct.Struct("I4x")  # the kernel fills an int, whatever the header says
+_TOP_OF_HIERARCHIES = 0x20000  # chattr +T
 _LARGEST_WRITE = 1 << 30  # Linux writes at most 2 GiB at once
 
 
@@ -92,6 +96,19 @@ class Disk:
         except FileExistsError:
             if not os.path.isdir(path):
                 raise
+
+    def spread_folders(self, path: str) -> None:
+        """Ask that folders made in this one from now on lie far from each other; OSError where nobody listens.
+
+        ext4 then gives each a group of inodes of its own. Otherwise all files lie in one, and without a journal each
+        new one looks through all inodes that were given back there in the last minutes.
+        """
+        fd = os.open(path, _FOLDER)
+        try:
+            (flags,) = _FLAGS.unpack(fcntl.ioctl(fd, _GET_FLAGS, bytes(_FLAGS.size)))
+            fcntl.ioctl(fd, _SET_FLAGS, _FLAGS.pack(flags | _TOP_OF_HIERARCHIES))
+        finally:
+            os.close(fd)
 
     def remove(self, path: str) -> bool:
         """Remove the file; False where there was none."""
@@ -174,6 +191,8 @@ class ReadOnlyDisk(Disk):
     def make_folder(self, path: str) -> None:
         """Refuse."""
         raise _read_only(path)
+
+    spread_folders = make_folder
 
     def remove(self, path: str) -> bool:
         """Refuse."""

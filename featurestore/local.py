@@ -102,6 +102,8 @@ class LocalBackend:
 
         That the id stays is the first save's care, as for everything in the base.
         """
+        with contextlib.suppress(OSError):  # a hint, for the sake of speed
+            self._disk.spread_folders(self.base)
         self._settle_base()
         draft = f"{self.base}/{STORE_ID}.{uuid.uuid4().hex}"
         fd = self._disk.create(draft)

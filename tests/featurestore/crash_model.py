@@ -202,6 +202,9 @@ class MemoryDisk(Disk):
         if name not in self.kernel.inodes[folder]:
             self.kernel.change(folder, **{name: self.kernel.new({})})
 
+    def spread_folders(self, path):
+        self._enter("spread_folders", path)
+
     def remove(self, path):
         self._enter("remove", path)
         try:

@@ -1,10 +1,15 @@
-"""A store on a network's file system is refused, whatever the network."""
+"""What a store asks of its file system: a network's is refused, whatever the network; others are given a hint."""
 
+import errno
+import fcntl
 import os
+import sys
 
 import pytest
+from faulty_disk import frame
 
 from featurestore import FeatureStoreConfig, InvalidConfig, SimpleFeatureStore
+from featurestore.disk import Disk
 from featurestore.mounts import file_system, is_remote
 
 
@@ -49,6 +54,36 @@ def test_a_network_file_system_is_refused_before_anything_is_made(tmp_path, monk
     mounts.write_text(f"22 1 {device_of(tmp_path)} / / rw - {kind} server:/export rw\n")
     with pytest.raises(InvalidConfig, match=kind.replace(".", r"\.")):
         store_at(tmp_path / "a" / "store", read_only=True)
+
+
+def test_groups_and_names_are_to_lie_apart_where_the_file_system_listens(tmp_path):
+    try:
+        Disk().spread_folders(str(tmp_path))
+    except OSError as error:
+        pytest.skip(f"the file system of {tmp_path} takes no such hint: {error}")
+    with store_at(tmp_path / "store") as store:
+        store.save_features("group", {"name": frame(1)})
+    for folder in ("store", "store/group/data"):
+        assert is_top_of_hierarchies(tmp_path / folder), folder
+    assert not is_top_of_hierarchies(tmp_path / "store/group")
+
+
+def test_a_file_system_that_takes_no_hint_holds_a_store_all_the_same(tmp_path, monkeypatch):
+    def refused(self, path):
+        raise OSError(errno.EOPNOTSUPP, "not here")
+
+    monkeypatch.setattr(Disk, "spread_folders", refused)
+    with store_at(tmp_path / "store") as store:
+        store.save_features("group", {"name": frame(1)})
+        assert store.get_features(["name"], "group")["name"].equals(frame(1))
+
+
+def is_top_of_hierarchies(folder):
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        return bool(int.from_bytes(fcntl.ioctl(fd, 0x80086601, bytes(8))[:4], sys.byteorder) & 0x20000)
+    finally:
+        os.close(fd)
 
 
 def device_of(path):
