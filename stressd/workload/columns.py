@@ -57,6 +57,11 @@ def lying_of(frame: pd.DataFrame) -> bytes | None:
     return lying
 
 
+def block_dtypes(frame: pd.DataFrame) -> list[Any]:
+    """Return the dtypes of the frame's blocks; `lying_of` must have known."""
+    return [block.values.dtype for block in frame._mgr.blocks]  # noqa: SLF001 - see `lying_of`
+
+
 def runs_of(
     frame: pd.DataFrame, places: Sequence[int], kinds: Sequence[Kind], join: Callable[[Kind], bool]
 ) -> list[tuple[Kind, Run]]:

@@ -113,10 +113,10 @@ class ContendedJudge:
     def _fast(self, key: int, intents: list[int], frames: Mapping[str, Any], full: bool) -> Judgement | None:
         """Return the judgement if all names are right and of one begun save; None asks for a closer look."""
         inspector, own_key = self._inspector, self._first_key + key
-        stamps = inspector.stamps(frames)
-        if stamps is None or not self._begun(version := inspector.seq_of(stamps), intents):
+        looked = inspector.look(frames)
+        if looked is None or not self._begun(version := inspector.seq_of(looked), intents):
             return None
-        if not inspector.right(frames, stamps, own_key, version, full):
+        if not inspector.right(frames, looked, own_key, version, full):
             return None
         found = self._sized(own_key, version)
         return found if full else found._replace(cells=0)

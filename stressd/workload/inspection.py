@@ -1,6 +1,6 @@
 """Looks at one frame that came back: whether it is a save's, unharmed, and of which; if not, what it is.
 
-`stamps` and `right` are the hot path and only say yes or no. `examine` says what is wrong, by making
+`look` and `right` are the hot path and only say yes or no. `examine` says what is wrong, by making
 the frames of all saves again that it might have come from. One inspector a lane: it remembers what frames
 look like.
 """
@@ -29,6 +29,7 @@ from stressd.workload.canonical import (
 from stressd.workload.columns import (
     Run,
     all_columns,
+    block_dtypes,
     column_at,
     column_labels,
     dtypes,
@@ -56,10 +57,6 @@ _HOLDS: Final[dict[str, str]] = {
 }
 
 
-Stamps = NDArray[np.int64]
-"""The stamp columns of one frame, a row a column."""
-
-
 class Finding(NamedTuple):
     """What one frame is. `kind` None: the unharmed frame of save `seq` of the key that was asked for."""
 
@@ -79,6 +76,13 @@ class _Lying:
     stamps: list[Run]
 
 
+class Looked(NamedTuple):
+    """The stamp columns of one frame, a row a column, and how its columns lie; None if that is unknown."""
+
+    stamps: NDArray[np.int64]
+    lying: _Lying | None
+
+
 class Inspector:
     """Inspects frames of one content. For one thread.
 
@@ -95,48 +99,50 @@ class Inspector:
             name: (layout.index, layout.labels, list(range(len(layout.labels))))
             for name, layout in self._layouts.items()
         }
-        self._dtypes: dict[str, list[Any]] = {}
+        self._fitting: dict[str, tuple[_Lying | None, list[Any]]] = {}
         self._lies: dict[str, _Lying] = {}
 
     # --- Hot path --------------------------------------------------------------------------------
 
-    def stamps(self, frames: Mapping[str, Any]) -> list[Stamps] | None:
+    def look(self, frames: Mapping[str, Any]) -> list[Looked] | None:
         """Return the stamp columns of each name; None if one is not there, or has not exactly the expected columns."""
-        looked = []
+        found = []
         for name in self._content.names:
             frame: Any = frames.get(name)
             places = self._places(frame, name)
-            stamps = self._stamps(frame, name, places) if places is not None else None
-            if stamps is None or not stamps.shape[1]:
+            looked = self._looked(frame, name, places) if places is not None else None
+            if looked is None or not looked.stamps.shape[1]:
                 return None
-            looked.append(stamps)
-        return looked
+            found.append(looked)
+        return found
 
     @staticmethod
-    def seq_of(stamps: list[Stamps]) -> int:
+    def seq_of(looked: list[Looked]) -> int:
         """Return the sequence that the first frame says it is of."""
-        return int(stamps[0][STAMPS.index("_seq")][0])
+        return int(looked[0].stamps[STAMPS.index("_seq")][0])
 
-    def right(self, frames: Mapping[str, Any], stamps: list[Stamps], key: int, seq: int, full: bool) -> bool:
-        """Whether frames with these stamps are those of that save: kinds, rows and stamps; `full`: and every cell."""
+    def right(self, frames: Mapping[str, Any], looked: list[Looked], key: int, seq: int, full: bool) -> bool:
+        """Whether frames that `look` saw are those of that save: kinds, rows and stamps; `full`: and every cell."""
         names, shapes, totals = self._content.names, self._content.shapes(key, seq), []
-        for name, stamped in zip(names, stamps, strict=True):
+        for name, (stamps, lying) in zip(names, looked, strict=True):
             rows = shapes[name].rows
-            if stamped.shape[1] != rows or not (full or self._kinds_fit(frames[name], name)):
+            if stamps.shape[1] != rows or not (full or self._kinds_fit(frames[name], name, lying)):
                 return False
-            total = int(stamped[-1][0])
-            if digest(stamped) != constant_digest(rows, key, self._writer, seq, total):
+            total = int(stamps[-1][0])
+            if digest(stamps) != constant_digest(rows, key, self._writer, seq, total):
                 return False
             totals.append(total)
-        return not full or self._cells_right(frames, key, seq, totals)
+        return not full or self._cells_right(frames, looked, key, seq, totals)
 
-    def _cells_right(self, frames: Mapping[str, Any], key: int, seq: int, totals: list[int]) -> bool:
+    def _cells_right(
+        self, frames: Mapping[str, Any], looked: list[Looked], key: int, seq: int, totals: list[int]
+    ) -> bool:
         """Whether the payload of each frame has the sum that is stamped on it. A kind is seen by its cells."""
         started, started_cpu = time.perf_counter_ns(), time.thread_time_ns()
         try:
-            for name, total in zip(self._content.names, totals, strict=True):
+            for name, total, (_, lying) in zip(self._content.names, totals, looked, strict=True):
                 identity = self._content.sum_seed(Identity(key, name, seq, self._writer))
-                payload, kinds = self._payload(frames[name], name)
+                payload, kinds = self._payload(frames[name], name, lying)
                 if not sums_to(payload, kinds, identity, total & MASK):
                     return False
         except KindMismatch:
@@ -146,25 +152,26 @@ class Inspector:
             self.cells_ns += time.perf_counter_ns() - started
         return True
 
-    def _stamps(self, frame: pd.DataFrame, name: str, places: list[int]) -> Stamps | None:
-        """Return the stamp columns as int64, a row a column; None if one of them is no column of int without nulls."""
-        layout = self._lying(frame, name, places)
-        if layout is not None and len(layout.stamps) == 1:
-            (together,) = run_values(frame, layout.stamps)
+    def _looked(self, frame: pd.DataFrame, name: str, places: list[int]) -> Looked | None:
+        """Return the stamp columns as int64; None if one of them is no column of int without nulls."""
+        lying = self._lying(frame, name, places)
+        if lying is not None and len(lying.stamps) == 1:
+            (together,) = run_values(frame, lying.stamps)
             if together.dtype == _INT64:
-                return together  # type: ignore[no-any-return]  # of pandas' own keeping
+                return Looked(together, lying)
         try:
             each = [canonical(column_at(frame, place), "int") for place in places[_STAMPS_FROM:]]
         except KindMismatch:
             return None
-        return np.stack([numbers for numbers, *_ in each]) if all(len(parts) == 1 for parts in each) else None
+        if any(nulls for _, *nulls in each):
+            return None
+        return Looked(np.stack([numbers for numbers, *_ in each]), lying)
 
-    def _payload(self, frame: pd.DataFrame, name: str) -> tuple[list[Any], Sequence[Kind]]:
+    def _payload(self, frame: pd.DataFrame, name: str, lying: _Lying | None) -> tuple[list[Any], Sequence[Kind]]:
         """Return the payload as `sums_to` takes it, with the kind of each part."""
+        if lying is not None:
+            return run_values(frame, lying.payload), lying.kinds
         places, kinds = self._known[name][2], self._layouts[name].kinds
-        layout = self._lying(frame, name, places)
-        if layout is not None:
-            return run_values(frame, layout.payload), layout.kinds
         order = in_order(kinds)
         return [column_at(frame, places[i]) for i in order], [kinds[i] for i in order]
 
@@ -191,7 +198,10 @@ class Inspector:
             return None
         columns = frame.columns
         known, known_labels, places = self._known[name]
-        if columns.is_(known) or (have := column_labels(columns)) == known_labels:
+        if columns.is_(known):
+            return places
+        if (have := column_labels(columns)) == known_labels:
+            self._known[name] = columns, known_labels, places  # many stores hand out views of one index
             return places
         expected = self._layouts[name].labels
         if len(have) != len(expected) or set(have) != set(expected):
@@ -200,15 +210,17 @@ class Inspector:
         self._known[name] = columns, have, found
         return found
 
-    def _kinds_fit(self, frame: pd.DataFrame, name: str) -> bool:
+    def _kinds_fit(self, frame: pd.DataFrame, name: str, lying: _Lying | None) -> bool:
         """Whether the columns may be of their kinds, by their types alone; `_places` has just seen the frame."""
-        found, places = dtypes(frame), self._known[name][2]
-        if found == self._dtypes.get(name):
+        found = block_dtypes(frame) if lying is not None else dtypes(frame)
+        known_lying, known = self._fitting.get(name, (None, None))
+        if known == found and known_lying is lying:
             return True
+        each, places = dtypes(frame), self._known[name][2]
         kinds: tuple[Kind, ...] = (*self._layouts[name].kinds, "int", "int", "int", "int")
-        fit = all(_may_hold(found[place], kind) for place, kind in zip(places, kinds, strict=True))
+        fit = all(_may_hold(each[place], kind) for place, kind in zip(places, kinds, strict=True))
         if fit:
-            self._dtypes[name] = found
+            self._fitting[name] = lying, found
         return fit
 
     # --- Off the hot path ------------------------------------------------------------------------

@@ -171,10 +171,10 @@ class Judge:
         """Return the judgement if all names are right and of one begun save; None asks for a closer look."""
         inspector, content = self._inspector, self._content
         assert inspector is not None and content is not None  # noqa: S101, PT018 - for the type checker
-        stamps = inspector.stamps(frames)
-        if stamps is None or not 0 < (seq := inspector.seq_of(stamps)) <= intent:
+        looked = inspector.look(frames)
+        if looked is None or not 0 < (seq := inspector.seq_of(looked)) <= intent:
             return None
-        if not inspector.right(frames, stamps, key, seq, full):
+        if not inspector.right(frames, looked, key, seq, full):
             return None
         rows, payload_bytes, compared = size_of(content, content.shapes(key, seq))
         return Judgement(None, False, seq, seq, rows, payload_bytes, compared if full else 0)

@@ -1,10 +1,10 @@
 import json
 import os
+from datetime import date
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import AS_OF
 
 from featurestore.movies import FEATURE_GROUPS, AdvancedTMDBPreProcessor
 from stressd import scenario
@@ -21,6 +21,8 @@ from stressd.workload.frames import (
     signed,
 )
 from stressd.workload.movie_tables import MovieTables, build_base
+
+AS_OF = date(2026, 1, 1)
 
 
 def movie_content(tables, rows, seed=1, **more):

@@ -46,8 +46,8 @@ def content(request, movie_content, random_content):
 def passes(inspector, content, frame, name, seq=SEQ):
     """Whether all frames of a save pass, this one in the place of its own."""
     frames = {each: content.frame(KEY, each, SEQ) for each in content.names} | {name: frame}
-    stamps = inspector.stamps(frames)
-    return stamps is not None and inspector.right(frames, stamps, KEY, seq, full=True)
+    looked = inspector.look(frames)
+    return looked is not None and inspector.right(frames, looked, KEY, seq, full=True)
 
 
 @pytest.mark.parametrize("laid", LAID)
