@@ -15,6 +15,7 @@ KILLS ?= 1000
 DAEMON_KILLS ?= 10
 READS ?= 10000000
 SECONDS ?= 3600
+OPERATIONS ?= 10000000
 ARGS ?=
 LOCK_ARGS ?=
 
@@ -29,7 +30,7 @@ export PIP_NO_INPUT := 1
 SHARED_OUT := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 INSTALL_LOCKED := -m pip install --quiet --require-hashes --only-binary :all: --requirement
 
-.PHONY: help run test test-pandas2 soak-rivals soak-hostile soak-powerloss soak-truth soak-metrics soak-compare check format render bench bench-load wheel lock tools clean distclean
+.PHONY: help run test test-pandas2 soak-rivals soak-hostile soak-powerloss soak-truth soak-metrics soak-compare soak-memory soak-verdicts check format render bench bench-load wheel lock tools clean distclean
 
 help: ## list what there is to make
 	@echo "stressd soaks a feature store. It needs make and Python 3.11 or newer; the rest is installed into $(VENV)."
@@ -76,6 +77,12 @@ soak-compare: $(VENV)/.installed-dev ## 20 pairs of runs, one of each slowed by 
 soak-hostile: $(VENV)/.installed-dev ## send REQUESTS hostile requests at a daemon, and show how long scrapes took meanwhile
 	STRESSD_HOSTILE_REQUESTS=$(REQUESTS) $(BIN)/python -m pytest -s tests/integration/test_hostile_requests.py $(ARGS)
 
+soak-memory: $(VENV)/.installed-dev ## OPERATIONS operations of noop, 10,000 a second: whether the daemon grows with them
+	$(BIN)/python benchmarks/memory.py --operations $(OPERATIONS) $(ARGS)
+
+soak-verdicts: $(VENV)/.installed-dev ## 20 default soaks each of a good target, one that leaks, one that slows, one that loses a save
+	$(BIN)/python benchmarks/soaks.py $(ARGS)
+
 check: $(VENV)/.installed-dev ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -91,8 +98,8 @@ render: $(VENV)/.installed-dev ## write rules, dashboards, alerts and reference 
 bench: $(VENV)/.installed-bench ## the store and generation beside their peers (ARGS='--page docs/performance.md' writes the page)
 	$(BIN)/python benchmarks/report.py $(ARGS)
 
-bench-load: $(VENV)/.installed-dev ## what stressd itself costs: an operation, a whole run, a scrape
-	@set -e; for name in lane noop scrape checks verdicts; do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py $(ARGS); done
+bench-load: $(VENV)/.installed-dev ## what stressd itself costs: an operation, a whole run, a kept rate, a scrape, checks
+	@set -e; for name in lane noop load scrape checks verdicts; do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py $(ARGS); done
 
 wheel: $(VENV)/.installed-dev ## build the wheel and the source archive into dist/
 	$(BIN)/python -m hatchling build
