@@ -44,9 +44,10 @@ def main() -> None:
             daemon.wait(120)
     first = next(index for index, elapsed_s in enumerate(at_s) if elapsed_s >= seconds / 100)
     slope = theil_sen(*batch_medians(at_s[first:], sizes[first:], BATCHES), 0.90).scaled(HOUR_S / MB)
+    for share in range(0, 10):
+        index = first + (len(sizes) - 1 - first) * share // 9
+        print(f"after {at_s[index] * given.rate:12,.0f}: {sizes[index] / MB:.1f} MB")
     print(f"{done:,} operations in {at_s[-1]:,.0f} s")
-    print(f"the daemon after {at_s[first] * given.rate:,.0f}: {sizes[first] / MB:.1f} MB")
-    print(f"the daemon at the end: {sizes[-1] / MB:.1f} MB")
     print(f"slope {slope.value:+.2f} MB/h ({slope.low:+.2f} to {slope.high:+.2f})")
 
 

@@ -33,6 +33,7 @@ from stressd.verdict.evidence import Evidence, FaultRecord, ProbeResult
 from stressd.verdict.objectives import Objectives
 from stressd.verdict.saturation import reach_of
 from stressd.verdict.verdict import Verdict, judge
+from stressd.worker.memory import release_unused
 from stressd.workload.offer import Offer, Pace
 from stressd.workload.plan import Change
 
@@ -327,6 +328,7 @@ class Watch:
             return
         self._judged_at_s = now_s
         self.show_verdict(judge(self.evidence()))
+        release_unused()  # snapshots and the verdict's samples come and go: a heap with holes in it grows for hours
 
     def show_verdict(self, verdict: Verdict) -> None:
         """Put the criteria as they stand into metrics and status."""

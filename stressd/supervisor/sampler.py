@@ -1,7 +1,7 @@
 """Samples of the load: one `Tick` a second from the shared table and the process tree, in a history of fixed size."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Final
 
 from stressd.metrics import CLASSES, OPS
@@ -97,9 +97,9 @@ class TickRing:
 
 
 def _placeholder(number: int) -> Tick:
-    """Return a tick as big as any: all its numbers are objects of their own."""
+    """Return a tick as big as any: all its numbers are objects of their own, each of the size that it will have."""
     per_class = range(number, number + len(CLASSES))
-    values: dict[str, object] = {name: float(number) for name in Tick.__slots__}
+    values: dict[str, object] = {each.name: number * 7 if each.type is int else float(number) for each in fields(Tick)}
     values |= {
         "counts": tuple(per_class),
         **{name: tuple(map(float, per_class)) for name in ("busy_s", "p50_s", "p99_s")},
