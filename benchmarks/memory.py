@@ -1,7 +1,7 @@
 """Whether the daemon grows with what it counts: its memory over some million operations of `noop`, at a constant rate.
 
-Prints the resident size after the first and after the last operations, and its slope with the interval that a run's own
-memory is judged by. The first hundredth of the operations is left out: a daemon imports as it needs.
+Prints the resident size on the way, and its slope with the interval that a run's own memory is judged by. The first
+hundredth of the operations is left out: a daemon imports as it needs.
 
 Run: python benchmarks/memory.py [--operations N] [--rate PER_SECOND]
 """
@@ -44,7 +44,7 @@ def main() -> None:
             daemon.wait(120)
     first = next(index for index, elapsed_s in enumerate(at_s) if elapsed_s >= seconds / 100)
     slope = theil_sen(*batch_medians(at_s[first:], sizes[first:], BATCHES), 0.90).scaled(HOUR_S / MB)
-    for share in range(0, 10):
+    for share in range(10):
         index = first + (len(sizes) - 1 - first) * share // 9
         print(f"after {at_s[index] * given.rate:12,.0f}: {sizes[index] / MB:.1f} MB")
     print(f"{done:,} operations in {at_s[-1]:,.0f} s")
