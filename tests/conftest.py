@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import random
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,10 @@ REAL_MOVIES = ROOT / "../shared/data/tmdb_movies.csv"
 SEED_VARIABLE = "STRESSD_TEST_SEED"
 RUN_SEED = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randrange(2**32))
 os.environ[SEED_VARIABLE] = str(RUN_SEED)  # for the processes that share the tests out among them
+
+# A shell without job control starts what it puts into the background deaf to Ctrl-C, and so would be what we start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadlines: a busy machine is no bug. --hypothesis-profile=thorough looks longer.
 hypothesis.settings.register_profile("stressd", deadline=None, print_blob=True)
