@@ -45,6 +45,7 @@ CANDIDATES_MOST: Final = 24
 _DAMAGE_OF_ONE_CELL: Final = 1
 
 _STAMPS_FROM: Final = -len(STAMPS)
+_SEQ_AT: Final = STAMPS.index("_seq")
 _INT64: Final = np.dtype(np.int64)
 _HOLDS: Final[dict[str, str]] = {
     "bool": "biu",
@@ -119,7 +120,7 @@ class Inspector:
     @staticmethod
     def seq_of(looked: list[Looked]) -> int:
         """Return the sequence that the first frame says it is of."""
-        return int(looked[0].stamps[STAMPS.index("_seq")][0])
+        return int(looked[0].stamps[_SEQ_AT][0])
 
     def right(self, frames: Mapping[str, Any], looked: list[Looked], key: int, seq: int, full: bool) -> bool:
         """Whether frames that `look` saw are those of that save: kinds, rows and stamps; `full`: and every cell."""

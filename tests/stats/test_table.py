@@ -123,6 +123,7 @@ def test_a_snapshot_never_sees_half_of_a_cell_nor_a_count_that_went_back(path, s
         now = table.snapshot().cells
         assert not (now[:, [a, b]] % step).any()
         assert (now >= last).all()
+        assert (last[:, b] <= now[:, a]).all(), "the writer counts a first, and a copy is older than the next one"
         last = now
 
 
