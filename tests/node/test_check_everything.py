@@ -7,10 +7,11 @@ from datetime import date
 
 import pandas as pd
 import pytest
+from run_records import run_record
 
 from featurestore.movies import generate_movies
 from stressd.errors import DaemonError, TargetError, UsageError
-from stressd.node.state import RunRecord, StateFolder, boot_id
+from stressd.node.state import StateFolder, boot_id
 from stressd.node.verify import check_everything
 from stressd.scenario import Mix, Pool, Scenario
 from stressd.targets.embedded import EmbeddedSession, EmbeddedTarget
@@ -39,24 +40,12 @@ class Left:
         self.target = EmbeddedTarget(self.state.at("store"), durability="relaxed")
         self.target.setup()
         self.session = self.target.open()
-        self.record = RunRecord(
-            run_id="run",
+        self.record = run_record(
             prefix=PREFIX,
             seed=SEED,
             scenario=SCENARIO.model_dump(mode="json", by_alias=True),
-            target="embedded",
             target_options=SCENARIO.target.options,
-            guarantees={},
-            movies_path=None,
-            movies_sha256="",
-            as_of="2026-01-01",
-            lanes=2,
-            keys_per_lane=2,
-            one_process=False,
-            stores=True,
             boot_id=boot_id(),
-            version="0.1.0",
-            started_at="",
         )
 
     def intend(self, key, seq):

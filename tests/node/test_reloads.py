@@ -3,11 +3,11 @@
 import logging
 
 import pytest
+from run_records import run_record
 
 from stressd.errors import UsageError
 from stressd.node import reloading
 from stressd.node.reloading import Reloads
-from stressd.node.state import RunRecord
 from stressd.observe.node_metrics import NodeMetrics
 from stressd.scenario import Scenario
 
@@ -15,27 +15,6 @@ from stressd.scenario import Scenario
 def scenario_at(rate):
     pool = {"name": "main", "processes": 2, "rate": rate, "mix": {"save": 1, "read": 3}}
     return Scenario.model_validate({"name": "mine", "pools": [pool]})
-
-
-RECORD = RunRecord(
-    run_id="run",
-    prefix="run-",
-    seed=7,
-    scenario={},
-    target="embedded",
-    target_options={},
-    guarantees={},
-    movies_path=None,
-    movies_sha256="",
-    as_of="2026-01-01",
-    lanes=2,
-    keys_per_lane=2,
-    one_process=False,
-    stores=True,
-    boot_id="boot",
-    version="1",
-    started_at="2026-01-01T00:00:00Z",
-)
 
 
 INFO = dict.fromkeys(("version", "python", "commit", "run_id", "scenario", "target", "hash"), "x")
@@ -55,7 +34,7 @@ def reloads(node):
             raise made.reread
         return made.reread
 
-    made = Reloads(scenario_at(20), RECORD, reread, node)
+    made = Reloads(scenario_at(20), run_record(), reread, node)
     made.reread = scenario_at(20)
     return made
 

@@ -6,29 +6,19 @@ import sys
 from dataclasses import asdict, replace
 
 import pytest
+from run_records import run_record
 
 from stressd.errors import UsageError
-from stressd.node.state import KEPT_ARCHIVES, KEPT_REPORTS, RunRecord, StateFolder, boot_id
+from stressd.node.state import KEPT_ARCHIVES, KEPT_REPORTS, StateFolder, boot_id
 
 PATIENCE_S = 30
-RECORD = RunRecord(
+RECORD = run_record(
     run_id="20260101T000000-abcdef",
     prefix="s1-",
-    seed=7,
     scenario={"name": "small", "content": {"kind": "movies"}, "duration_s": 3.0},
-    target="embedded",
     target_options={"password": "${SECRET}"},
     guarantees={"reads": "latest"},
-    movies_path=None,
     movies_sha256="0" * 64,
-    as_of="2026-01-01",
-    lanes=2,
-    keys_per_lane=2,
-    one_process=False,
-    stores=True,
-    boot_id="boot",
-    version="0.1.0",
-    started_at="2026-01-01T00:00:00+00:00",
 )
 
 HOLDER = """
