@@ -118,17 +118,15 @@ class ContendingLane(Lane):
         return served
 
     def _judged_by_commit(self, key: int, known: Known, shown: Shown | None, full: bool, began_ns: int) -> Judgement:
-        row, judge, local = self._row, self._their_judge, key - self._contended.first_key
-        cells_ns = judge.cells_ns
+        judge, local = self._their_judge, key - self._contended.first_key
+        before = judge.cells_ns
         judged = judge.after(local, known, shown, full)
         ended = _now()
-        in_cells_ns = judge.cells_ns - cells_ns
-        row[cells.CHECK_NS["cells"]] += in_cells_ns
-        row[cells.CHECK_NS["stamps"]] += max(0, ended - began_ns - in_cells_ns)
+        self._count_look(before, judge.cells_ns, ended - began_ns)
         if not judged.suspect:
             return judged
         judged = judge.confirm(local, known, judged, lambda: self._shown_again(key))
-        row[cells.CHECK_NS["confirm"]] += _now() - ended
+        self._row[cells.CHECK_NS["confirm"]] += _now() - ended
         return judged
 
     def _shown_again(self, key: int) -> Shown | None:

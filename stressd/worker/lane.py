@@ -323,20 +323,24 @@ class Lane:
     # --- judging
 
     def _judged(self, key: int, note: tuple[int, int], frames: Frames | None, full: bool, began_ns: int) -> Judgement:
-        row, judge = self._row, self._judge
-        before_ns, before_cpu_ns = judge.cells_ns
+        judge = self._judge
+        before = judge.cells_ns
         judged = judge.after(key, note, frames, full)
         ended = _now()
-        cells_ns, cells_cpu_ns = judge.cells_ns
-        if in_cells_ns := cells_ns - before_ns:
-            row[cells.CHECK_NS["cells"]] += in_cells_ns
-            row[cells.CELLS_CPU_NS] += cells_cpu_ns - before_cpu_ns
-        row[cells.CHECK_NS["stamps"]] += ended - began_ns - in_cells_ns
+        self._count_look(before, judge.cells_ns, ended - began_ns)
         if not judged.suspect:
             return judged
         confirmed = judge.confirm(key, note, judged, lambda: self._read_anew(key))
-        row[cells.CHECK_NS["confirm"]] += _now() - ended
+        self._row[cells.CHECK_NS["confirm"]] += _now() - ended
         return confirmed
+
+    def _count_look(self, before_ns: tuple[int, int], cells_ns: tuple[int, int], took_ns: int) -> None:
+        """Count what a look at an answer took: comparing cells, as the judge counts it, by itself."""
+        row = self._row
+        if in_cells_ns := cells_ns[0] - before_ns[0]:
+            row[cells.CHECK_NS["cells"]] += in_cells_ns
+            row[cells.CELLS_CPU_NS] += cells_ns[1] - before_ns[1]
+        row[cells.CHECK_NS["stamps"]] += took_ns - in_cells_ns
 
     def _in_full(self, source: str) -> bool:
         if source != "cache":

@@ -63,9 +63,7 @@ STORES = {
         errs=True,
         share=2,
     ),
-    "late writes": Right(
-        "right_stores:LandsLate", {"path": "{folder}/features.sqlite"}, threads=2, errs=True, share=4
-    ),
+    "late writes": Right("right_stores:LandsLate", {"path": "{folder}/features.sqlite"}, threads=2, errs=True, share=4),
 }
 
 

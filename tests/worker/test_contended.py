@@ -149,6 +149,15 @@ def test_every_lane_saves_and_reads_every_contended_key(lanes, counts, violation
     assert not violations()
 
 
+def test_comparing_cells_is_counted_with_its_processor_time(lanes, counts):
+    first, second, _ = lanes(Versions())
+    first.save(KEY)
+    second.read(KEY, full=True)
+    assert counts("cells_checked") > 0
+    assert counts("cells_cpu_ns") > 0
+    assert counts("verification_seconds_total", "cells") > 0
+
+
 def test_own_keys_go_on_as_ever(lanes, counts):
     first, *_ = lanes(Versions())
     assert first.save(0).ok
