@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from stressd.node.founding import Founded
+from stressd.node.run_state import RunState
 from stressd.node.settings import Settings
 from stressd.node.state import StateFolder
-from stressd.node.watch import RunState
 from stressd.redaction import redacted_tree
 from stressd.supervisor.resources import environment
 from stressd.verdict.evidence import Evidence

@@ -19,14 +19,16 @@ from stressd.criteria import BY_NAME as _CRITERIA
 from stressd.errors import DaemonError, StressdError
 from stressd.metrics import OPS, VIOLATIONS
 from stressd.node.founding import Wishes, found
+from stressd.node.gauges import Gauges
 from stressd.node.injecting import means_for, wants_disk
 from stressd.node.phases import PhaseLog
 from stressd.node.reloading import Reloads
 from stressd.node.reporting import Reporter
+from stressd.node.run_state import RunState
 from stressd.node.settings import Ended, Settings
 from stressd.node.state import StateFolder
 from stressd.node.systemd import ServiceManager
-from stressd.node.watch import RunState, Watch
+from stressd.node.watch import Watch
 from stressd.observe.collector import Exporter
 from stressd.observe.derived import LaneInfo
 from stressd.observe.node_metrics import NodeMetrics
@@ -132,7 +134,8 @@ class Node:
                 "hash": record.movies_sha256[:12],
             },
         )
-        self._watch = Watch(founded, table, metrics, self._run, settings.show, str(self._state.path))
+        self._gauges = Gauges(founded, metrics, self._run, str(self._state.path))
+        self._watch = Watch(founded, table, self._run, self._gauges, settings.show)
         reread = settings.reread or (lambda: scenario)
         self._reloads = Reloads(scenario, record, reread, metrics)
         sources = Sources(
@@ -303,7 +306,7 @@ class Node:
     def _turn(self, supervisor: Supervisor, timeout_s: float = TURN_S) -> None:
         supervisor.turn(max(0.0, timeout_s))
         self._signals.clear()
-        self._watch.export_slots(supervisor)
+        self._gauges.slots()
         self._schedule_faults()
         self._turned_s = time.monotonic()
         self._metrics.observe("supervisor_tick_seconds", supervisor.busy_s)
