@@ -111,6 +111,7 @@ class Reporter:
             environment=environment(str(state.path)) | {"stressd": record.version, "as_of": record.as_of},
             exit_code=code,
             interrupted=interrupted,
+            unfinished=run.state != "stopped",
             load_started_at=_wall_clock(run.load_start_s),
             specimens=[os.path.relpath(path) for path in self._specimens],
             aborted=run.aborted,

@@ -54,7 +54,8 @@ START_TIMEOUT_S: Final = 120.0
 AFTER_SECOND_SIGNAL_S: Final = 0.5  # for operations in flight; what is left of `signals.HURRY_S` is for the report
 TURN_S: Final = 0.05
 RELOAD_AHEAD_NS: Final = 500_000_000  # until then every worker has read it
-REPORT_EVERY_S: Final = 300.0
+FIRST_REPORT_S: Final = 5.0  # then at twice the time, again and again: who is killed has one of half the run ...
+REPORT_EVERY_S: Final = 300.0  # ... or of all but its last five minutes
 ALIVE_S: Final = 10.0
 _LAST_GOOD: Final = {op: column("last_good_ns", op) for op in OPS}
 
@@ -240,7 +241,7 @@ class Node:
         self._table.control[Control.LOAD_START_NS] = start_ns
         end_s = run.load_start_s + duration_s if duration_s is not None else float("inf")
         warm_s = run.load_start_s + scenario.warming_s
-        report_at_s = time.monotonic() + REPORT_EVERY_S
+        report_at_s = run.load_start_s + FIRST_REPORT_S
         while not self._stopped() and (now_s := time.monotonic()) < end_s:
             self._turn(supervisor, min(TURN_S, end_s - now_s, phases.border_s - (now_s - run.load_start_s)))
             self._take_reload(supervisor)
@@ -250,7 +251,7 @@ class Node:
                 run.measured_from = self._table.snapshot()
                 run.state = "running"
             if now_s >= report_at_s:
-                report_at_s = now_s + REPORT_EVERY_S
+                report_at_s = now_s + min(now_s - run.load_start_s, REPORT_EVERY_S)
                 self._report(final=False)
             if self._settings.stop_on_violation and self._violated():
                 log.error("stopping at the first violation, as asked")

@@ -56,6 +56,8 @@ def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _mishaps(report: Json) -> Iterator[str]:
     if report["interrupted"]:
         yield "was interrupted"
+    if report.get("unfinished"):
+        yield "had not ended yet"
     if report.get("aborted"):
         yield "was aborted"
     if report.get("reloads"):

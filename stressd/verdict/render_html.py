@@ -176,7 +176,7 @@ _STATIC: Final[Mapping[str, Callable[[Json], str]]] = {
     "title": lambda report: f"{safe(report['verdict'])}: {safe(report['scenario']['name'])} – stressd",
     "scenario": lambda report: safe(report["scenario"]["name"]),
     "look": lambda report: _LOOKS.get(report["verdict"], ""),
-    "ended": lambda report: safe(f"exit code {report['exit_code']}" + (", interrupted" * report["interrupted"])),
+    "ended": lambda report: safe(wording.ending(report)),
     "verdict": lambda report: safe(report["verdict"]),
     "headline": lambda report: safe(_headline(report["verdict"])),
     "tally": _tally,

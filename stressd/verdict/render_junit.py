@@ -46,6 +46,7 @@ def render_junit(report: Json) -> str:
 def _properties(report: Json) -> Iterator[tuple[str, object]]:
     for name in ("run_id", "verdict", "exit_code", "interrupted", "seed", "run_again"):
         yield name, report[name]
+    yield "unfinished", bool(report.get("unfinished"))
     yield "target", report["target"]["name"]
     yield "guarantees", wording.claims(report)
     yield "verification", wording.checked(report)

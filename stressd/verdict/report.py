@@ -33,8 +33,8 @@ class RunFacts:
 
     `scenario`: as resolved. `target`: `name` and `options`. `guarantees`: as claimed. `movies`: `path`,
     `sha256`, `good`, `bad`, and what else is known, such as the share that was used. `run_again`: the
-    command that repeats the run. `aborted`: which objective ended it early. `started_at` is the run's begin,
-    `load_started_at` the load's.
+    command that repeats the run. `aborted`: which objective ended it early. `unfinished`: it still went on.
+    `started_at` is the run's begin, `load_started_at` the load's.
     """
 
     run_id: str
@@ -48,6 +48,7 @@ class RunFacts:
     environment: Mapping[str, Any]
     exit_code: int
     interrupted: bool = False
+    unfinished: bool = False
     load_started_at: datetime | None = None
     specimens: Sequence[Any] = ()
     run_again: str = ""
@@ -66,6 +67,7 @@ def build_report(evidence: Evidence, verdict: Verdict, facts: RunFacts) -> Repor
         "verdict": verdict.outcome,
         "exit_code": facts.exit_code,
         "interrupted": facts.interrupted,
+        "unfinished": facts.unfinished,
         "aborted": facts.aborted or None,
         "reloads": list(facts.reloads),
         "run_id": facts.run_id,

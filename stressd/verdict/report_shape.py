@@ -52,6 +52,7 @@ _REPORT: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("verdict", "run_id", "started_at", "run_again"), str),
     "exit_code": int,
     "interrupted": bool,
+    "unfinished?": bool,
     "aborted?": _TEXT,
     "reloads?": [{"at_seconds": _FIGURE, "changes": [str]}],
     "seed": int,

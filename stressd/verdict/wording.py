@@ -34,10 +34,16 @@ def mark(verdict: str) -> str:
 
 
 def headline(report: Json) -> str:
-    """Return the verdict and the exit code in one line."""
+    """Return the verdict, and how the run ended, in one line."""
+    return f"{HEADLINES.get(report['verdict'], clean(report['verdict']))} ({ending(report)})"
+
+
+def ending(report: Json) -> str:
+    """Return how the run ended, if it had when the report was written."""
+    if report.get("unfinished"):
+        return "so far: the run had not ended"
     interrupted = ", interrupted" if report["interrupted"] else ""
-    verdict = HEADLINES.get(report["verdict"], clean(report["verdict"]))
-    return f"{verdict} (exit code {report['exit_code']}{interrupted})"
+    return f"exit code {report['exit_code']}{interrupted}"
 
 
 def subject_line(report: Json) -> str:

@@ -110,6 +110,20 @@ def _kill_all_at_once(daemon):
     print(f"{len(workers)} workers gone after {time.monotonic() - killed_s:.3f} s")
 
 
+def test_a_killed_daemon_leaves_the_report_of_what_it_had_seen(tmp_path):
+    with Daemon(tmp_path, write_scenario(tmp_path, duration_s=None)) as daemon:
+        daemon.until_at_work()
+        daemon.until(lambda: list((daemon.state / "reports").glob("*.json")), "there is a report on the way")
+        daemon.process.kill()
+        daemon.process.wait()
+        report = daemon.report()
+    assert report["verification"]["reads_checked"] > 0
+    assert report["unfinished"] is True
+    told = stressd("report", daemon.state / "reports" / f"{report['run_id']}.json", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "PASS (so far: the run had not ended)" in told.stdout
+
+
 def test_a_run_that_is_killed_while_it_takes_the_place_of_another_leaves_a_folder_to_go_on_with(tmp_path):
     options = write_target(
         tmp_path,
