@@ -19,7 +19,7 @@ from daemon import ROOT, Daemon, stressd, write_scenario
 HERE = Path(__file__).resolve().parent
 READS = int(os.environ.get("STRESSD_TRUTH_READS") or 0)  # in all; 0: the short form
 SHORT_READS = 600  # of each store
-ROUND_READS = 200_000  # then another distribution of keys, other shapes, another seed
+ROUND_READS = 100_000  # then another distribution of keys, other shapes, another seed
 PROCESSES = 8 if READS else 3
 KILL_EVERY_READS = 8_000 if READS else 200  # by what was done, not by time: on a slow machine workers need longer
 ROUND_WITHIN_S = 3600 if READS else 90
@@ -51,17 +51,16 @@ class Right:
 
 
 STORES = {
-    "embedded": Right("embedded", {"cache_max_size": 64, "keep_versions": 4, "grace_seconds": 2}, share=2),
-    "dict": Right("memory", shared=False, share=6),
-    "sqlite far away": Right("right_stores:Far", {"path": "{folder}/features.sqlite"}, threads=2, share=3),
+    "embedded": Right("embedded", {"cache_max_size": 64, "keep_versions": 4, "grace_seconds": 2}),
+    "dict": Right("memory", shared=False, share=10),
+    "sqlite far away": Right("right_stores:Far", {"path": "{folder}/features.sqlite"}, threads=2, share=2),
     "answers lost": Right(
-        "right_stores:LosesAnswers", {"path": "{folder}/features.sqlite"}, threads=2, errs=True, share=3
+        "right_stores:LosesAnswers", {"path": "{folder}/features.sqlite"}, threads=2, errs=True, share=2
     ),
     "embedded, answers lost": Right(
         "stressd.targets.faults:Liar",
         {"lie": "raise_error", "rate": "1%", "inner": "embedded", "keep_versions": 4, "grace_seconds": 2},
         errs=True,
-        share=2,
     ),
     "late writes": Right("right_stores:LandsLate", {"path": "{folder}/features.sqlite"}, threads=2, errs=True, share=4),
 }
