@@ -127,8 +127,8 @@ def _slower(by: float, over_s: float) -> dict[str, float]:
 
 
 _DRIFTS: Final = (
-    _Drift(CLEAN, None, 52, {"inner": _EMBEDDED}, long_s=180, processes=2, threads=2),
-    _Drift("slow_down", "degradation", 52, _slower(0.01, 1), long_s=180, slowly=_slower(0.25, 180)),
+    _Drift(CLEAN, None, 47, {"inner": _EMBEDDED}, long_s=180, processes=2, threads=2),
+    _Drift("slow_down", "degradation", 47, _slower(0.012, 1), long_s=180, slowly=_slower(0.25, 180)),
     _Drift("leak", "memory_growth", 46, {"mb_per_s": 5}, long_s=180, slowly={"mb_per_s": 2}),
     _Drift("stall", "worker_deaths", 38, {"inner": _EMBEDDED, "at": 60}, processes=2, threads=2),
     _Drift("raise_error", "error_rate", 10, {"rate": 0.12}, rate=100.0, delay_ms=5.0),
