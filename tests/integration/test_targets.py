@@ -124,7 +124,8 @@ def test_noop_runs_and_is_not_said_to_have_been_checked(tmp_path):
 
 def test_a_save_of_unknown_outcome_is_an_error_and_no_violation(tmp_path, run_seed):
     print("seed", run_seed)
-    options = ("--target-option", f"seed={run_seed}", "--target-option", "every=2")
+    # One in four: of the eight tries that a run begins with, one has to work.
+    options = ("--target-option", f"seed={run_seed}", "--target-option", "every=4")
     code, report, said = soak(tmp_path, "own_stores:LosesConnections", *options, duration_s=3)
     assert violations(report) == {}, said
     saves = report["operations"]["save"]
