@@ -70,28 +70,15 @@ class Reporter:
         interrupted_by: int | None,
     ) -> tuple[Report, int]:
         """Write the report into the state folder, at the end also where it was asked for."""
-        report, code = self.draft(founded, settings, state, evidence, verdict, run, interrupted_by)
+        timed = founded.scenario.duration_s is not None or not founded.scenario.pools or bool(run.aborted)
+        code = exit_code(verdict, interrupted_by=interrupted_by, strict=settings.strict, timed=timed)
+        facts = self._facts(founded, settings, state, run, code, interrupted=timed and interrupted_by is not None)
+        report: Report = redacted_tree(build_report(evidence, verdict, facts))
         write_report(report, state.report_path(founded.record.run_id))
         if run.state == "stopped":
             for path in settings.reports:
                 write_report(report, path)
         return report, code
-
-    def draft(
-        self,
-        founded: Founded,
-        settings: Settings,
-        state: StateFolder,
-        evidence: Evidence,
-        verdict: Verdict,
-        run: RunState,
-        interrupted_by: int | None,
-    ) -> tuple[Report, int]:
-        """Make the report, and the exit code that goes with it, and write nothing."""
-        timed = founded.scenario.duration_s is not None or not founded.scenario.pools or bool(run.aborted)
-        code = exit_code(verdict, interrupted_by=interrupted_by, strict=settings.strict, timed=timed)
-        facts = self._facts(founded, settings, state, run, code, interrupted=timed and interrupted_by is not None)
-        return redacted_tree(build_report(evidence, verdict, facts)), code
 
     def _facts(
         self,

@@ -34,7 +34,6 @@ from stressd.observe.derived import LaneInfo
 from stressd.observe.node_metrics import NodeMetrics
 from stressd.observe.routes import Sources
 from stressd.observe.server import ObserveServer
-from stressd.observe.status import history
 from stressd.scenario import ProbeName, Scenario
 from stressd.stats.table import Control, Table, column
 from stressd.supervisor.errand import Errand
@@ -43,7 +42,6 @@ from stressd.supervisor.signals import Signals
 from stressd.supervisor.supervisor import Slot, Supervisor
 from stressd.targets.loading import abilities_of_name
 from stressd.verdict.evidence import ProbeResult
-from stressd.verdict.report_file import render_report
 from stressd.verdict.verdict import judge
 from stressd.worker.channel import Message
 from stressd.worker.spec import WorkerSpec
@@ -226,8 +224,6 @@ class Node:
     def _start_load(self, supervisor: Supervisor) -> None:
         self._run.phase = "starting workers"
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        self._turn(supervisor)
-        self._rehearse()  # while they import
         while not supervisor.all_ready and not self._stopped():
             self._turn(supervisor)
             if time.monotonic() > deadline_s:
@@ -387,18 +383,6 @@ class Node:
         if final:
             self._watch.show_verdict(verdict)
         return Ended(report, code)
-
-    def _rehearse(self) -> None:
-        """Make a verdict, a report and a status as large as there can be, of nothing, and drop them.
-
-        The memory that they take is taken now, not bit by bit in the first hour: what grows later is a leak.
-        """
-        evidence = self._watch.largest_evidence()
-        history(evidence.ticks)
-        report, _ = self._reporter.draft(
-            self._founded, self._settings, self._state, evidence, judge(evidence), self._run, None
-        )
-        render_report(report, "json")
 
     def _linger(self, seen: int) -> None:
         """Stay for a last scrape, until there is one signal more than were `seen`."""

@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from stressd import durations
@@ -115,11 +114,6 @@ class Watch:
             objectives=self._objectives.findings(),
             judged_s=self._judged_s,
         )
-
-    def largest_evidence(self) -> Evidence:
-        """Return evidence with made-up ticks, as many as there can be: for a rehearsal."""
-        ticks = self._ring.room()
-        return replace(self.evidence(), ticks=ticks, load_s=ticks[-1].at_s)
 
     def _measured(self, now: Snapshot) -> Snapshot:
         """Return what the load's lanes counted after warm-up; of an endless run, in the last hour."""

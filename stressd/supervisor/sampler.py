@@ -73,7 +73,7 @@ class TickRing:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._room = [_placeholder(number) for number in range(1_000 + capacity, 1_000, -1)]
+        self._room = [_placeholder(number) for number in range(1_000, 1_000 + capacity)]
         self._ticks: list[Tick] = []
         self._merge = 1
         self._pending: list[Tick] = []
@@ -91,10 +91,6 @@ class TickRing:
             self._ticks = [_merged(self._ticks[at : at + 2]) for at in range(0, len(self._ticks), 2)]
             self._merge *= 2
 
-    def room(self) -> Sequence[Tick]:
-        """Return ticks that stand for those to come: as many as the ring has room for, and as large; made up."""
-        return self._room[::-1]
-
     def ticks(self) -> Sequence[Tick]:
         """Return all, oldest first; the last may cover less time than the others."""
         return [*self._ticks, *([_merged(self._pending)] if self._pending else [])]
@@ -105,9 +101,6 @@ def _placeholder(number: int) -> Tick:
     per_class = range(number, number + len(CLASSES))
     values: dict[str, object] = {each.name: number * 7 if each.type is int else float(number) for each in fields(Tick)}
     values |= {
-        "duration_s": number / number,
-        "fault": False,
-        "others": 1 / number,
         "counts": tuple(per_class),
         **{name: tuple(map(float, per_class)) for name in ("busy_s", "p50_s", "p99_s")},
     }

@@ -111,15 +111,3 @@ def test_a_tick_is_what_was_counted_in_its_window(tmp_path):
     assert one.p50_s[0] is None
     assert (one.attempts, one.errors, one.injected) == (8, 3, 5)
     assert one.cpu_s == 0.0  # a process that ended took its time with it: less than nothing was not used
-
-
-def test_the_ticks_to_come_are_stood_for_by_as_many_that_a_verdict_can_be_made_of():
-    ring = TickRing(8)
-    made_up = ring.room()
-    assert len(made_up) == 8
-    assert [one.at_s for one in made_up] == sorted({one.at_s for one in made_up})
-    assert not any(one.fault for one in made_up)
-    assert all(one.duration_s == 1 for one in made_up)
-    assert ring.ticks() == []
-    ring.append(made_up[0])
-    assert len(ring.room()) == 7
